@@ -1,0 +1,3 @@
+//! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
+
+pub mod identity;

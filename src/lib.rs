@@ -1,0 +1,15 @@
+//! gribfs shows weather archives as Zarr: an index table says where every GRIB2 message lies, a FUSE mount decodes a
+//! message into a plain chunk file when somebody reads it.
+//!
+//! Three rings; nothing points outwards (`tests/it/architecture.rs` holds the table):
+//! the edge (`cli`, `fuse`), services that move bytes (`vfs`, `store`, `storage`, `scan`), and a pure core
+//! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `location`, `time`).
+
+#[cfg(panic = "abort")]
+compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
+
+pub mod grib;
+pub mod location;
+pub mod table;
+pub mod time;
+pub mod vfs;

@@ -1,0 +1,264 @@
+//! Where bytes lie: URLs and byte ranges.
+//!
+//! Every location is a URL: `file:///data/a.grib2`, `https://host/a.grib2`, `s3://bucket/key`. A plain path that a user
+//! types is made a `file:` URL here and nowhere else.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+/// Characters of a path that would change the meaning of a URL.
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
+/// The URL of one object. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location(Arc<str>);
+
+/// Why a text is no location.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LocationError {
+    /// The scheme is not one that gribfs reads.
+    #[error(
+        "{url}: scheme `{scheme}` is not supported (file, http, https, s3, gs, az, abfs, abfss)"
+    )]
+    Scheme {
+        /// The URL as given.
+        url: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// The text cannot be read as a URL.
+    #[error("{url}: not a URL: {reason}")]
+    Malformed {
+        /// The URL as given.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Location {
+    /// Reads a URL, or makes a `file:` URL of a path (relative paths against `base`).
+    ///
+    /// # Errors
+    /// [`LocationError`] for an unknown scheme, credentials inside the URL, or a missing host or bucket.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, LocationError> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            let path = if Path::new(text).is_absolute() {
+                PathBuf::from(text)
+            } else {
+                base.join(text)
+            };
+            return Ok(Self::from_path(&path));
+        };
+        let malformed = |reason: &str| LocationError::Malformed {
+            url: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        match scheme {
+            "file" => {
+                if !rest.starts_with('/') {
+                    return Err(malformed("a file URL has three slashes"));
+                }
+                Ok(Self(text.into()))
+            }
+            "http" | "https" | "s3" | "gs" | "az" | "abfs" | "abfss" => {
+                let host = rest.split(['/', '?']).next().unwrap_or_default();
+                if host.is_empty() {
+                    return Err(malformed("no host or bucket"));
+                }
+                if host.contains('@') && scheme.starts_with("http") {
+                    return Err(LocationError::Malformed {
+                        url: format!(
+                            "{scheme}://...@{}",
+                            host.rsplit('@').next().unwrap_or_default()
+                        ),
+                        reason: "user names and passwords in URLs are not taken".to_owned(),
+                    });
+                }
+                Ok(Self(text.into()))
+            }
+            _ => Err(LocationError::Scheme {
+                url: text.to_owned(),
+                scheme: scheme.to_owned(),
+            }),
+        }
+    }
+
+    /// The `file:` URL of an absolute path.
+    #[must_use]
+    pub fn from_path(path: &Path) -> Self {
+        Self(
+            format!(
+                "file://{}",
+                utf8_percent_encode(&path.to_string_lossy(), PATH)
+            )
+            .into(),
+        )
+    }
+
+    /// The URL as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The scheme: `file`, `https`, `s3`, ...
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.0
+            .split_once("://")
+            .map_or("file", |(scheme, _)| scheme)
+    }
+
+    /// The path on this machine, if the scheme is `file`.
+    #[must_use]
+    pub fn to_path(&self) -> Option<PathBuf> {
+        let path = self.0.strip_prefix("file://")?;
+        Some(PathBuf::from(
+            percent_decode_str(path).decode_utf8().ok()?.as_ref(),
+        ))
+    }
+
+    /// Scheme and host or bucket, e.g. `s3://noaa-gfs-bdp-pds`; `file://` for paths.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        let start = self.0.find("://").map_or(0, |at| at + 3);
+        let end = self
+            .0
+            .get(start..)
+            .and_then(|rest| rest.find('/'))
+            .map_or(self.0.len(), |at| start + at);
+        self.0.get(..end).unwrap_or(&self.0)
+    }
+
+    /// What follows the origin, without the leading slash.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.0
+            .get(self.origin().len()..)
+            .unwrap_or("")
+            .trim_start_matches('/')
+    }
+
+    /// The last segment of the path.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or("")
+    }
+
+    /// The location whose URL is this one's with `suffix` appended: a sidecar.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        Self(format!("{}{suffix}", self.0).into())
+    }
+
+    /// The location beside this one with another file name.
+    #[must_use]
+    pub fn with_file_name(&self, name: &str) -> Self {
+        let folder = self
+            .0
+            .rfind('/')
+            .and_then(|at| self.0.get(..=at))
+            .unwrap_or("");
+        Self(format!("{folder}{name}").into())
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_path() {
+            Some(path) => write!(f, "{}", path.display()),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+/// Bytes of an object: `length` from `offset`, or to the object's end where the length is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteRange {
+    /// First byte.
+    pub offset: u64,
+    /// Count of bytes; `None` reaches to the end of the object.
+    pub length: Option<u64>,
+}
+
+impl ByteRange {
+    /// A range of known length.
+    #[must_use]
+    pub const fn new(offset: u64, length: u64) -> Self {
+        Self {
+            offset,
+            length: Some(length),
+        }
+    }
+}
+
+impl fmt::Display for ByteRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.length {
+            Some(length) => write!(
+                f,
+                "bytes {}-{}",
+                self.offset,
+                (self.offset + length).saturating_sub(1)
+            ),
+            None => write!(f, "bytes {}-", self.offset),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_file_urls_and_come_back() {
+        let location = Location::parse("a b/c#1.grib2", Path::new("/data")).unwrap();
+        assert_eq!(location.as_str(), "file:///data/a%20b/c%231.grib2");
+        assert_eq!(
+            location.to_path().unwrap(),
+            Path::new("/data/a b/c#1.grib2")
+        );
+        assert_eq!(location.origin(), "file://");
+    }
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let location = Location::parse("s3://bucket/gfs.20260101/00/f000", Path::new("/")).unwrap();
+        assert_eq!(
+            (location.scheme(), location.origin(), location.key()),
+            ("s3", "s3://bucket", "gfs.20260101/00/f000")
+        );
+        assert_eq!(location.with_suffix(".idx").file_name(), "f000.idx");
+        assert_eq!(
+            location.with_file_name("x").as_str(),
+            "s3://bucket/gfs.20260101/00/x"
+        );
+    }
+
+    #[test]
+    fn credentials_and_unknown_schemes_are_refused() {
+        let error = Location::parse("https://me:secret@host/x", Path::new("/"))
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains("secret"), "{error}");
+        assert!(matches!(
+            Location::parse("ftp://host/x", Path::new("/")),
+            Err(LocationError::Scheme { .. })
+        ));
+        assert!(Location::parse("http:///x", Path::new("/")).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! The tree that a mount shows: names, attributes, listings, bytes. Knows no FUSE.
+
+pub mod tree;
