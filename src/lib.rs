@@ -8,8 +8,13 @@
 #[cfg(panic = "abort")]
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
 
+pub mod dataset;
 pub mod grib;
 pub mod location;
+pub mod scan;
+pub mod slices;
+pub mod store;
 pub mod table;
 pub mod time;
 pub mod vfs;
+pub mod zarr;
