@@ -24,9 +24,13 @@ const KEY_KINDS: &str = "gribfs.kinds";
 const KEY_GRIDS: &str = "gribfs.grids";
 const KEY_COMPLETE: &str = "gribfs.complete_runs";
 const KEY_SUMMARY: &str = "gribfs.summary";
+const KEY_CHECKSUMS: &str = "gribfs.checksums";
 
-/// Most bytes that one compressed entry may unfold to: ten times the largest met.
-const UNPACKED_BYTES: u64 = 64 << 20;
+/// Entries that the footer's own checksum covers, in this order.
+const CHECKED_KEYS: [&str; 4] = [KEY_KINDS, KEY_GRIDS, KEY_COMPLETE, KEY_SUMMARY];
+
+/// Most bytes that one compressed entry may unfold to: several times the largest met.
+const UNPACKED_BYTES: u64 = 32 << 20;
 
 /// What the rows of one kind span. Rows of a kind lie together, so `first_row` and `rows` are all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,25 @@ impl Summary {
             .flat_map(|span| span.runs.iter().copied())
             .collect();
         all.into_iter().collect()
+    }
+}
+
+/// CRC-32 (ISO-HDLC) of what the file holds: Parquet writers seldom store any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checksums {
+    /// Of the footer's entries, one after another.
+    metadata: u32,
+    /// Of each row group's bytes.
+    pub(crate) row_groups: Vec<u32>,
+}
+
+impl Checksums {
+    fn of_metadata<'a>(find: impl Fn(&str) -> Option<&'a str>) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        for key in CHECKED_KEYS {
+            hasher.update(find(key).unwrap_or_default().as_bytes());
+        }
+        hasher.finalize()
     }
 }
 
@@ -212,6 +235,7 @@ impl Gatherer {
         grids: &[GridRecord],
         complete_runs: &[Instant],
         objects: usize,
+        row_groups: Vec<u32>,
     ) -> Result<Vec<KeyValue>, TableError> {
         self.stored.objects = u64::try_from(objects).unwrap_or(u64::MAX);
         self.stored.runs = self.runs.lists;
@@ -230,24 +254,35 @@ impl Gatherer {
             .iter()
             .map(|grid| BASE64.encode(&grid.section3))
             .collect();
-        Ok(vec![
+        let mut entries = vec![
             KeyValue::new(KEY_VERSION.to_owned(), SCHEMA_VERSION.to_string()),
             KeyValue::new(KEY_KINDS.to_owned(), pack(kinds)?),
             KeyValue::new(KEY_GRIDS.to_owned(), json(&grids)?),
             KeyValue::new(KEY_COMPLETE.to_owned(), json(&complete)?),
             KeyValue::new(KEY_SUMMARY.to_owned(), pack(&self.stored)?),
-        ])
+        ];
+        let checksums = Checksums {
+            metadata: Checksums::of_metadata(|key| find(&entries, key)),
+            row_groups,
+        };
+        entries.push(KeyValue::new(KEY_CHECKSUMS.to_owned(), json(&checksums)?));
+        Ok(entries)
     }
 }
 
+fn find<'a>(entries: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .and_then(|entry| entry.value.as_deref())
+}
+
 /// Reads the footer's entries, and checks them against each other and the file's count of rows.
-pub(crate) fn parse(entries: &[KeyValue], file_rows: u64) -> Result<Summary, TableError> {
-    let find = |key: &str| {
-        entries
-            .iter()
-            .find(|entry| entry.key == key)
-            .and_then(|entry| entry.value.as_deref())
-    };
+pub(crate) fn parse(
+    entries: &[KeyValue],
+    file_rows: u64,
+) -> Result<(Summary, Checksums), TableError> {
+    let find = |key: &str| find(entries, key);
     let need = |key: &str| find(key).ok_or_else(|| TableError::damaged(format!("no {key}")));
     let version = find(KEY_VERSION).ok_or_else(|| TableError::NotATable {
         reason: format!("a Parquet file without {KEY_VERSION} in its metadata"),
@@ -257,6 +292,10 @@ pub(crate) fn parse(entries: &[KeyValue], file_rows: u64) -> Result<Summary, Tab
         .map_err(|_error| TableError::damaged(format!("{KEY_VERSION} is {version:?}")))?;
     if version > SCHEMA_VERSION {
         return Err(TableError::TooNew { found: version });
+    }
+    let checksums: Checksums = from_json(KEY_CHECKSUMS, need(KEY_CHECKSUMS)?.as_bytes())?;
+    if checksums.metadata != Checksums::of_metadata(find) {
+        return Err(TableError::damaged("the footer's checksum does not hold"));
     }
     let kinds: Vec<Kind> = unpack(KEY_KINDS, need(KEY_KINDS)?)?;
     let stored: StoredSummary = unpack(KEY_SUMMARY, need(KEY_SUMMARY)?)?;
@@ -299,7 +338,7 @@ pub(crate) fn parse(entries: &[KeyValue], file_rows: u64) -> Result<Summary, Tab
                 .ok_or_else(|| TableError::damaged(format!("status {word:?}")))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Summary {
+    let summary = Summary {
         rows: file_rows,
         kinds,
         spans,
@@ -307,7 +346,8 @@ pub(crate) fn parse(entries: &[KeyValue], file_rows: u64) -> Result<Summary, Tab
         complete_runs: complete.into_iter().map(Instant).collect(),
         objects: stored.objects,
         statuses,
-    })
+    };
+    Ok((summary, checksums))
 }
 
 fn spans(stored: &StoredSummary) -> Result<Vec<KindSummary>, TableError> {

@@ -28,7 +28,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::meta::{self, Summary};
+use super::meta::{self, Checksums, Summary};
 use super::row::Table;
 use super::rows::{ObjectSet, RowReader};
 use super::schema::{self, ROW_COLUMNS, ROW_GROUP_ROWS, TableError};
@@ -90,6 +90,7 @@ pub struct TableFile {
     size: u64,
     footer: Arc<ParquetMetaData>,
     summary: Summary,
+    checksums: Checksums,
 }
 
 impl std::fmt::Debug for TableFile {
@@ -134,13 +135,17 @@ impl TableFile {
             .file_metadata()
             .key_value_metadata()
             .map_or(&[][..], Vec::as_slice);
-        let summary = meta::parse(entries, rows)?;
+        let (summary, checksums) = meta::parse(entries, rows)?;
+        if checksums.row_groups.len() != footer.num_row_groups() {
+            return Err(TableError::damaged("not one checksum for each row group"));
+        }
         check_groups(&footer, rows, size)?;
         Ok(Self {
             source,
             size,
             footer: Arc::new(footer),
             summary,
+            checksums,
         })
     }
 
@@ -243,6 +248,11 @@ impl TableFile {
             .source
             .read(start, length)
             .map_err(|error| cannot_read(&error))?;
+        if self.checksums.row_groups.get(index) != Some(&crc32fast::hash(&bytes)) {
+            return Err(TableError::damaged(format!(
+                "the checksum of row group {index} does not hold"
+            )));
+        }
         Ok(Span {
             start,
             bytes,

@@ -63,7 +63,7 @@ pub struct Object {
     pub location: Location,
     /// Its size when it was indexed, where that was learnt without asking for it.
     pub size: Option<u64>,
-    /// Its ETag then.
+    /// Its `ETag` then.
     pub etag: Option<String>,
 }
 

@@ -338,10 +338,18 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// The rest of an object beside its URL, and its number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct SeenObject {
+    etag: Option<usize>,
+    size: Option<u64>,
+    position: u32,
+}
+
 /// Objects of a batch by their dictionary positions, so that a URL is parsed once and not per row.
 struct ObjectLookup {
-    /// By position of the URL: the rest of the object as last seen, and its number.
-    last: Vec<Option<(Option<usize>, Option<u64>, u32)>>,
+    /// By position of the URL: the object as last seen.
+    last: Vec<Option<SeenObject>>,
 }
 
 impl ObjectLookup {
@@ -362,10 +370,10 @@ impl ObjectLookup {
         let etag = columns.etag.key(index);
         let size = columns.size.optional_u64(index, column::OBJECT_SIZE)?;
         let slot = self.last.get_mut(uri).ok_or_else(refuse)?;
-        if let Some((known_etag, known_size, position)) = *slot
-            && (known_etag, known_size) == (etag, size)
+        if let Some(seen) = *slot
+            && (seen.etag, seen.size) == (etag, size)
         {
-            return Ok(position);
+            return Ok(seen.position);
         }
         let text = columns.uri.texts.get(uri).copied().flatten();
         let etag_text = match etag {
@@ -383,7 +391,11 @@ impl ObjectLookup {
         let position = objects
             .position(text.ok_or_else(refuse)?, size, etag_text)
             .map_err(Refusal::Table)?;
-        *slot = Some((etag, size, position));
+        *slot = Some(SeenObject {
+            etag,
+            size,
+            position,
+        });
         Ok(position)
     }
 }

@@ -1,6 +1,6 @@
 //! Schema 1 of the table's Parquet form: columns, their types and encodings, and the errors of reading and writing it.
 //!
-//! The columns say by themselves what they hold, so that DuckDB, pandas and Polars need no help; where kerchunk's `k_index`
+//! The columns say by themselves what they hold, so that `DuckDB`, pandas and Polars need no help; where kerchunk's `k_index`
 //! has a column of the same meaning its name is used. `kind` links a row to the exact identities in the file's
 //! key-value metadata (`table::meta`), which gribfs itself goes by.
 
@@ -221,7 +221,8 @@ pub(crate) fn writer_properties() -> Result<WriterPropertiesBuilder, TableError>
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("gribfs {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        // The writer ends row groups itself, to know their bytes.
+        .set_max_row_group_row_count(None)
         .set_max_row_group_bytes(None)
         .set_data_page_row_count_limit(ROW_GROUP_ROWS / 4)
         .set_dictionary_page_size_limit(64 << 20)

@@ -42,7 +42,12 @@ pub fn write(
     let order = row_order(table, &kinds);
     let schema = schema::arrow_schema();
     let properties = schema::writer_properties()?.build();
-    let mut counting = Counting { sink, bytes: 0 };
+    let mut counting = Counting {
+        sink,
+        bytes: 0,
+        hasher: crc32fast::Hasher::new(),
+    };
+    let mut checksums = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut counting, Arc::clone(&schema), Some(properties))
         .map_err(|error| failed(&error))?;
 
@@ -61,7 +66,12 @@ pub fn write(
             .collect();
         let batch = columns::batch(Arc::clone(&schema), &kinds.named, &table.objects, &placed)?;
         writer.write(&batch).map_err(|error| failed(&error))?;
+        // What came since the last group (or the magic) is this row group, when nothing is held back.
+        writer.sync().map_err(|error| failed(&error))?;
+        writer.inner_mut().hasher.reset();
         writer.flush().map_err(|error| failed(&error))?;
+        writer.sync().map_err(|error| failed(&error))?;
+        checksums.push(writer.inner().hasher.clone().finalize());
     }
 
     let mut gatherer = Gatherer::new();
@@ -83,6 +93,7 @@ pub fn write(
         &table.grids,
         &table.complete_runs,
         objects_in_use(table),
+        checksums,
     )?;
     for entry in entries {
         writer.append_key_value_metadata(entry);
@@ -270,16 +281,18 @@ fn failed(error: &dyn std::fmt::Display) -> TableError {
     }
 }
 
-/// Counts what goes to a sink.
+/// Counts what goes to a sink, and sums it up.
 struct Counting<W> {
     sink: W,
     bytes: u64,
+    hasher: crc32fast::Hasher,
 }
 
 impl<W: Write> Write for Counting<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let count = self.sink.write(bytes)?;
         self.bytes += u64::try_from(count).unwrap_or_default();
+        self.hasher.update(bytes.get(..count).unwrap_or_default());
         Ok(count)
     }
 

@@ -1,5 +1,13 @@
 //! The table's Parquet form: what is written is read, stays small, and damaged files are errors.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "helpers of tests: a panic is a failed test, the numbers are small"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant as Clock;
@@ -7,6 +15,7 @@ use std::time::Instant as Clock;
 use bytes::Bytes;
 use gribfs::grib::identity::{Identity, Parameter, Surface};
 use gribfs::location::Location;
+use gribfs::table::atomic::write_file_atomically;
 use gribfs::table::merge::merge;
 use gribfs::table::read::{TableFile, read, read_summary};
 use gribfs::table::row::{GridRecord, Kind, Object, Row, Status, Table};
@@ -15,7 +24,7 @@ use gribfs::table::write::write;
 use gribfs::time::{Instant, Window};
 use proptest::prelude::*;
 
-/// Numbers that look random and are the same in every run (SplitMix64).
+/// Numbers that look random and are the same in every run (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -391,6 +400,7 @@ fn damaged_files_are_errors_and_never_panics() {
         assert!(read(bytes.slice(..cut)).is_err(), "cut at {cut}");
     }
     let mut random = Random(3);
+    let expected = content(&table);
     let (mut refused, mut unharmed) = (0, 0);
     for _ in 0..3000 {
         let mut damaged = bytes.to_vec();
@@ -400,11 +410,9 @@ fn damaged_files_are_errors_and_never_panics() {
         }
         match read(Bytes::from(damaged)) {
             Ok(back) => {
+                // What is not noticed must not matter (statistics, say).
                 unharmed += 1;
-                for row in &back.rows {
-                    assert!((row.kind as usize) < back.kinds.len());
-                    assert!((row.object as usize) < back.objects.len());
-                }
+                assert!(content(&back) == expected);
             }
             Err(TableError::Damaged { reason }) => {
                 refused += 1;
@@ -418,6 +426,72 @@ fn damaged_files_are_errors_and_never_panics() {
     println!("{refused} refused, {unharmed} read");
     assert!(refused > 0);
 }
+
+/// Runs a script over a table in a Python that has pandas and pyarrow, and whichever of DuckDB and Polars there are.
+#[test]
+fn pandas_polars_and_duckdb_read_the_columns() {
+    let Some(python) = std::env::var_os("GRIBFS_PYTHON") else {
+        println!("skipped: GRIBFS_PYTHON is not set");
+        return;
+    };
+    let mut table = gefs(true);
+    table.rows.truncate(76);
+    table.rows[3].status = Status::Pending;
+    table.rows[3].reason = Some(Arc::from("not there yet"));
+    table.rows[4].length = None;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    write_file_atomically(&path, &bytes_of(&table)).unwrap();
+    let output = std::process::Command::new(python)
+        .args(["-c", READERS])
+        .arg(&path)
+        .output()
+        .unwrap();
+    println!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success());
+}
+
+const READERS: &str = r#"
+import base64, json, sys, importlib
+path = sys.argv[1]
+import pandas, pyarrow.parquet as pq
+f = pandas.read_parquet(path)
+assert len(f) == 76, len(f)
+row = f[(f.varname == "p0_0") & (f.level == 50) & (f.number == 2)].iloc[0]
+assert row.typeOfLevel == "isobaricInhPa" and row.stepType == "instant" and row.units == "K"
+assert row.time == pandas.Timestamp("2026-11-22") and row.step == pandas.Timedelta(0)
+assert row.valid_time == row.time + row.step
+assert row.uri.endswith("gep02.t00z.pgrb2a.0p50.f000"), row.uri
+assert 40_000 <= row.length < 300_000 and row.offset >= 0
+assert f.length.isna().sum() == 1 and f.level2.isna().all()
+assert (f.status == "pending").sum() == 1 and f.reason.notna().sum() == 1
+assert f.number.dropna().astype(int).between(1, 2).all()
+meta = pq.read_metadata(path).metadata
+assert meta[b"gribfs.schema_version"] == b"1"
+assert len(base64.b64decode(json.loads(meta[b"gribfs.grids"])[0])) == 72
+print("pandas", pandas.__version__, dict(f.dtypes.astype(str)))
+def have(name):
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        print("skipped:", name, "is not installed")
+if have("polars"):
+    import polars
+    p = polars.read_parquet(path)
+    q = p.filter((polars.col("varname").cast(str) == "p0_0") & (polars.col("level") == 50) & (polars.col("number") == 2)).row(0, named=True)
+    assert q["uri"] == row.uri and q["offset"] == row.offset and q["length"] == row.length
+    assert q["time"] == row.time.to_pydatetime() and q["step"].total_seconds() == 0
+    print("polars", polars.__version__, dict(p.schema))
+if have("duckdb"):
+    import duckdb
+    got = duckdb.sql(f"select uri, "offset", length, time, step, valid_time, number from '{path}' where varname = 'p0_0' and level = 50 and number = 2").fetchall()
+    assert got == [(row.uri, row.offset, row.length, row.time.to_pydatetime(), 0, row.time.to_pydatetime(), 2)], got
+    print("duckdb", duckdb.__version__, duckdb.sql(f"describe select * from '{path}'").fetchall())
+"#;
 
 fn statuses() -> impl Strategy<Value = Status> {
     prop::sample::select(Status::ALL.to_vec())
