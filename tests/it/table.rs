@@ -427,7 +427,7 @@ fn damaged_files_are_errors_and_never_panics() {
     assert!(refused > 0);
 }
 
-/// Runs a script over a table in a Python that has pandas and pyarrow, and whichever of DuckDB and Polars there are.
+/// Runs a script over a table in a Python that has pandas and pyarrow, and whichever of `DuckDB` and Polars there are.
 #[test]
 fn pandas_polars_and_duckdb_read_the_columns() {
     let Some(python) = std::env::var_os("GRIBFS_PYTHON") else {
@@ -488,7 +488,8 @@ if have("polars"):
     print("polars", polars.__version__, dict(p.schema))
 if have("duckdb"):
     import duckdb
-    got = duckdb.sql(f"select uri, "offset", length, time, step, valid_time, number from '{path}' where varname = 'p0_0' and level = 50 and number = 2").fetchall()
+    got = duckdb.sql(f'''select uri, "offset", length, time, step, valid_time, number from '{path}'
+        where varname = 'p0_0' and level = 50 and number = 2''').fetchall()
     assert got == [(row.uri, row.offset, row.length, row.time.to_pydatetime(), 0, row.time.to_pydatetime(), 2)], got
     print("duckdb", duckdb.__version__, duckdb.sql(f"describe select * from '{path}'").fetchall())
 "#;
