@@ -10,6 +10,7 @@ compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"")
 
 pub mod grib;
 pub mod location;
+pub mod storage;
 pub mod table;
 pub mod time;
 pub mod vfs;
