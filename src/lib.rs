@@ -14,6 +14,7 @@ pub mod location;
 pub mod scan;
 pub mod slices;
 pub mod store;
+pub mod storage;
 pub mod table;
 pub mod time;
 pub mod vfs;
