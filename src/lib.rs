@@ -9,6 +9,7 @@
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
 
 pub mod grib;
+pub mod index;
 pub mod location;
 pub mod table;
 pub mod time;
