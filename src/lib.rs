@@ -10,6 +10,7 @@ compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"")
 
 pub mod dataset;
 pub mod grib;
+pub mod index;
 pub mod location;
 pub mod scan;
 pub mod slices;
