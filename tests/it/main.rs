@@ -1,0 +1,3 @@
+//! All integration tests.
+
+mod decode_corpus;
