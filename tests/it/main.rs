@@ -1,3 +1,5 @@
 //! Integration tests: one binary, one module per room of the house.
 
 mod table;
+//! All integration tests.
+mod decode_corpus;
