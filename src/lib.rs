@@ -8,6 +8,7 @@
 #[cfg(panic = "abort")]
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
 
+pub mod fuse;
 pub mod grib;
 pub mod location;
 pub mod table;
