@@ -7,6 +7,7 @@
 //! Worked example: `cat t2m/0.0.0` is a `lookup` per path component (kept by the kernel for the entry's lifetime), an
 //! `open` that allows the page cache to stay, some `read`s of 128 KiB, and a `release`.
 
+use std::any::Any;
 use std::ffi::OsStr;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,6 +83,14 @@ fn fenced(operation: &'static str, inode: INodeNo, body: impl FnOnce()) {
     }
 }
 
+/// A panic as the failure of a read.
+fn panicked(inode: Inode, payload: &(dyn Any + Send)) -> ReadFailure {
+    ReadFailure {
+        kind: FailureKind::Internal,
+        message: format!("inode {inode}: panic in a read: {}", panic_text(payload)),
+    }
+}
+
 /// A read's result once it is there: at the latest at the deadline, and whatever happens.
 async fn settled(
     future: BoxFuture<'static, Result<Bytes, ReadFailure>>,
@@ -98,13 +107,7 @@ async fn settled(
                 deadline.as_secs()
             ),
         }),
-        Err(payload) => Err(ReadFailure {
-            kind: FailureKind::Internal,
-            message: format!(
-                "inode {inode}: panic in a read: {}",
-                panic_text(payload.as_ref())
-            ),
-        }),
+        Err(payload) => Err(panicked(inode, payload.as_ref())),
     }
 }
 
@@ -153,6 +156,13 @@ impl Adapter {
         })
     }
 
+    /// The tree's answer. A panic in it becomes a failure like others, since the kernel asks again for what failed and
+    /// the log should not repeat itself.
+    fn ask(&self, inode: Inode, offset: u64, size: usize) -> Answer {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.tree.read(inode, offset, size)));
+        answer.unwrap_or_else(|payload| Answer::Now(Err(panicked(inode, payload.as_ref()))))
+    }
+
     fn answer_read(&self, inode: INodeNo, offset: u64, size: u32, reply: ReplyData) {
         let Ok(file) = self.tree.attributes(inode.0) else {
             debug!(inode = inode.0, "read of an unknown handle");
@@ -160,7 +170,7 @@ impl Adapter {
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let wanted = Wanted { file, offset, size };
-        match self.tree.read(inode.0, offset, size) {
+        match self.ask(inode.0, offset, size) {
             Answer::Now(result) => reply_read(&wanted, result, &self.failures, reply),
             Answer::Later(future) => {
                 let failures = Arc::clone(&self.failures);

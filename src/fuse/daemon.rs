@@ -253,13 +253,11 @@ mod tests {
             "echo failed; echo no such table; echo try again; exit 2",
             LONG,
         );
-        match error.unwrap_err() {
-            DaemonError::Failed { reason, code } => {
-                assert_eq!(reason, "no such table\ntry again");
-                assert_eq!(code, Some(2));
-            }
-            other => panic!("{other}"),
-        }
+        let DaemonError::Failed { reason, code } = error.unwrap_err() else {
+            panic!("the child's word was lost");
+        };
+        assert_eq!(reason, "no such table\ntry again");
+        assert_eq!(code, Some(2));
         let error = shell("echo noise; exit 3", LONG).unwrap_err();
         assert!(error.to_string().contains("exit status: 3"), "{error}");
         let error = spawn(Path::new("/absent/program"), [""; 0], LONG).unwrap_err();

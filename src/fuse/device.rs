@@ -117,9 +117,12 @@ fn by_helper(mountpoint: &Path, config: &MountConfig) -> Result<OwnedFd, MountEr
             .stderr(Stdio::piped())
             .spawn()
     })
-    .map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => MountError::NoHelper,
-        _ => MountError::Device { source: error },
+    .map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            MountError::NoHelper
+        } else {
+            MountError::Device { source: error }
+        }
     })?;
     // Ours must be the only other end, or a helper that fails would leave us waiting.
     drop(theirs);

@@ -59,17 +59,15 @@ fn is_empty(path: PathBuf) -> io::Result<bool> {
 /// # Errors
 /// [`MountError`] with what is wrong with the directory.
 pub(super) fn prepare(mountpoint: &Path) -> Result<PathBuf, MountError> {
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => MountError::Absent {
-            path: mountpoint.to_owned(),
-        },
-        io::ErrorKind::NotADirectory => MountError::NotADirectory {
-            path: mountpoint.to_owned(),
-        },
-        _ => MountError::Unreadable {
-            path: mountpoint.to_owned(),
-            source: error,
-        },
+    let unreadable = |source: io::Error| {
+        let path = mountpoint.to_owned();
+        if source.kind() == io::ErrorKind::NotFound {
+            MountError::Absent { path }
+        } else if source.kind() == io::ErrorKind::NotADirectory {
+            MountError::NotADirectory { path }
+        } else {
+            MountError::Unreadable { path, source }
+        }
     };
     let path = mounts::resolve(mountpoint).map_err(unreadable)?;
     for _ in 0..MAX_DEAD {

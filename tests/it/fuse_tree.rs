@@ -1,5 +1,11 @@
 //! A small tree in memory whose files behave well, badly, slowly or not at all.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "a small tree on a 64-bit machine"
+)]
+
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -167,7 +173,7 @@ impl Tree for FakeTree {
         let name = name.to_str().ok_or_else(missing)?;
         assert_ne!(name, "panic_in_lookup", "planted");
         if matches!(self.node(parent)?.does, Does::ComputedDirectory) {
-            let index: u64 = name.parse().map_err(|_| missing())?;
+            let index: u64 = name.parse().ok().ok_or_else(missing)?;
             if index >= MILLION || index.to_string() != name {
                 return Err(missing());
             }
