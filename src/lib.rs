@@ -9,6 +9,7 @@
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
 
 pub mod dataset;
+pub mod fuse;
 pub mod grib;
 pub mod index;
 pub mod location;
