@@ -32,6 +32,7 @@ Request = collections.namedtuple("Request", "method path range status")
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the last packet of an answer waits for an acknowledgement
 
     def log_message(self, *_):
         pass
@@ -77,8 +78,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not file.is_file() or ".." in path:
             send(404, b"not found")
             return
-        body = file.read_bytes()
-        etag = '"' + hashlib.md5(body).hexdigest() + '"'
+        body, etag = home.object(file)
         if kind == "bytes":
             body = other
         elif kind == "garbage":
@@ -115,8 +115,8 @@ class Server:
     """Serves `folder` on a free port of 127.0.0.1 until the `with` block ends."""
 
     def __init__(self, folder, latency=0.0):
-        self.folder, self.latency = pathlib.Path(folder), latency
-        self.faults, self.requests, self.stopping = {}, [], threading.Event()
+        self.folder, self.latency = pathlib.Path(folder), latency  # seconds before each answer
+        self.faults, self.objects, self.requests, self.stopping = {}, {}, [], threading.Event()
 
     def __enter__(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -128,6 +128,13 @@ class Server:
         self.stopping.set()
         self.server.shutdown()
         self.server.server_close()
+
+    def object(self, file):
+        """Bytes and ETag of a file, read once."""
+        if file not in self.objects:
+            body = file.read_bytes()
+            self.objects[file] = body, '"' + hashlib.md5(body).hexdigest() + '"'
+        return self.objects[file]
 
     def url(self, path):
         return f"http://127.0.0.1:{self.server.server_address[1]}/{path}"
