@@ -3,4 +3,6 @@
 pub mod bytes;
 pub mod head;
 pub mod identity;
+mod layout;
+pub mod product;
 pub mod section;

@@ -160,6 +160,14 @@ pub enum GribError {
         /// Number of units.
         count: i64,
     },
+    /// A window that ends before it starts.
+    #[error("window from {start} s to {end} s after the reference time ends before it starts")]
+    Window {
+        /// Start, in seconds from the reference time.
+        start: i64,
+        /// End, in seconds from the reference time.
+        end: i64,
+    },
 }
 
 /// Section 0 of an edition 2 message.
