@@ -1,4 +1,19 @@
 //! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
 
 pub mod decode;
+pub mod bytes;
+pub mod coordinates;
+pub mod earth;
+pub mod gaussian;
+pub mod grid;
+mod grid_latlon;
+mod grid_names;
+mod grid_projected;
+pub mod head;
+pub mod healpix;
 pub mod identity;
+mod layout;
+pub mod product;
+pub mod projection;
+pub mod scan;
+pub mod section;
