@@ -165,7 +165,7 @@ impl<V: Value> Field<'_, V> {
         if low_bits > bits || all.checked_shr(bits - low_bits).unwrap_or(0) != 0 {
             return Err(too_large());
         }
-        for_width!(low_bits, (), join(stream.data, stream.bit, samples));
+        for_width!(low_bits, (), join[](stream.data, stream.bit, samples));
         stream.bit += count as u64 * u64::from(low_bits);
         self.stream = stream;
         Ok(())

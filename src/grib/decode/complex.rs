@@ -311,7 +311,7 @@ impl<'a, D: Difference, V: Value> Field<'a, D, V> {
                 for_width!(
                     width,
                     repeat(base, &mut self.state, piece),
-                    sums::<D>(self.data, self.bit, base, &mut self.state, piece)
+                    sums[D](self.data, self.bit, base, &mut self.state, piece)
                 );
             } else {
                 careful(self.data, self.bit, width, base, &mut self.state, piece)?;

@@ -33,7 +33,7 @@ pub(super) fn decode<V: Value>(
                 *out = V::nearest(scale.apply(f64::from(i32::from(integer))));
             }
         }
-        _ => for_width!(bits, (), blocks::<V>(scale, data, bit, out)),
+        _ => for_width!(bits, (), blocks[V](scale, data, bit, out)),
     }
     Ok(())
 }

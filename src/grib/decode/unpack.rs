@@ -7,7 +7,7 @@
 /// Calls a function generic over bit width and values per 64 bit load with the constants that belong to a width of
 /// 1..=32. Any other width gives `$otherwise`.
 macro_rules! for_width {
-    ($width:expr, $otherwise:expr, $name:ident :: <$($generic:ty),*> $arguments:tt) => {
+    ($width:expr, $otherwise:expr, $name:ident [$($generic:ty),*] $arguments:tt) => {
         $crate::grib::decode::unpack::for_width!(@ $width, $otherwise, $name, [$($generic),*], $arguments,
             (1, 16), (2, 16), (3, 16), (4, 14), (5, 11), (6, 9), (7, 8), (8, 7), (9, 6), (10, 5), (11, 5),
             (12, 4), (13, 4), (14, 4), (15, 3), (16, 3), (17, 3), (18, 3), (19, 3), (20, 2), (21, 2), (22, 2),
@@ -65,7 +65,7 @@ pub(super) fn top(word: u64, bits: u32) -> u32 {
 
 /// Unpacks `out.len()` integers of `width` bits (0..=32) from a bit on. Width 0 gives zeros.
 pub(super) fn unpack(bytes: &[u8], bit: u64, width: u32, out: &mut [u32]) {
-    for_width!(width, out.fill(0), fixed(bytes, bit, out));
+    for_width!(width, out.fill(0), fixed[](bytes, bit, out));
 }
 
 /// The loop for one width; `N` values of `W` bits have at most 57 bits altogether.
