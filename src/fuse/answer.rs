@@ -4,7 +4,6 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -166,14 +165,14 @@ pub(super) fn reply_read(
 /// Writes failed reads to the log, once each.
 #[derive(Debug, Default)]
 pub(super) struct FailureLog {
-    /// Hash of what failed, and when it was last logged; oldest first.
-    recent: Mutex<VecDeque<(u64, Instant)>>,
+    /// What failed and when that was logged; oldest first. Not its text, which may name the piece that was asked for.
+    recent: Mutex<VecDeque<(Inode, FailureKind, Instant)>>,
 }
 
 impl FailureLog {
     /// Logs a failure at its level; a repetition within [`SAME_FAILURE`] at debug.
     fn note(&self, inode: Inode, failure: &ReadFailure) {
-        if !self.is_news(inode, failure, Instant::now()) {
+        if !self.is_news(inode, failure.kind, Instant::now()) {
             debug!(inode, "again: {failure}");
         } else if errno::level(failure.kind) == Level::ERROR {
             error!(inode, kind = ?failure.kind, "{failure}");
@@ -182,30 +181,31 @@ impl FailureLog {
         }
     }
 
-    fn is_news(&self, inode: Inode, failure: &ReadFailure, now: Instant) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (inode, failure.kind, &failure.message).hash(&mut hasher);
-        let what = hasher.finish();
+    fn is_news(&self, inode: Inode, kind: FailureKind, now: Instant) -> bool {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|(_, when)| now.saturating_duration_since(*when) < SAME_FAILURE);
-        if recent.iter().any(|(known, _)| *known == what) {
+        recent.retain(|(_, _, when)| now.saturating_duration_since(*when) < SAME_FAILURE);
+        if recent
+            .iter()
+            .any(|(known, how, _)| *known == inode && *how == kind)
+        {
             return false;
         }
         if recent.len() >= REMEMBERED_FAILURES {
             recent.pop_front();
         }
-        recent.push_back((what, now));
+        recent.push_back((inode, kind, now));
         true
     }
 }
 
-/// What a panic said.
-pub(super) fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    payload
+/// What a panic said, on one line.
+pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a text")
+        .unwrap_or("a panic without a text");
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -271,17 +271,15 @@ mod tests {
     #[test]
     fn the_same_failure_is_news_once_a_second() {
         let log = FailureLog::default();
-        let failure = ReadFailure {
-            kind: FailureKind::Unavailable,
-            message: "404".into(),
-        };
+        let failure = FailureKind::Unavailable;
         let start = Instant::now();
-        assert!(log.is_news(1, &failure, start));
-        assert!(!log.is_news(1, &failure, start + SAME_FAILURE / 2));
-        assert!(log.is_news(2, &failure, start));
-        assert!(log.is_news(1, &failure, start + SAME_FAILURE * 2));
+        assert!(log.is_news(1, failure, start));
+        assert!(!log.is_news(1, failure, start + SAME_FAILURE / 2));
+        assert!(log.is_news(2, failure, start));
+        assert!(log.is_news(1, FailureKind::Changed, start));
+        assert!(log.is_news(1, failure, start + SAME_FAILURE * 2));
         for inode in 0..10_000 {
-            log.is_news(inode, &failure, start + SAME_FAILURE * 2);
+            log.is_news(inode, failure, start + SAME_FAILURE * 2);
         }
         assert!(log.recent.lock().unwrap().len() <= REMEMBERED_FAILURES);
     }
