@@ -22,7 +22,6 @@ as_root() {
 setup_system() {
     packages=
     has cc || packages="$packages gcc libc6-dev"
-    has pkg-config || packages="$packages pkg-config"
     has fusermount3 || packages="$packages fuse3"
     has curl || packages="$packages curl ca-certificates"
     if [ "${1:-}" = tests ]; then
