@@ -8,8 +8,16 @@
 #[cfg(panic = "abort")]
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
 
+pub mod dataset;
+pub mod fuse;
 pub mod grib;
+pub mod index;
 pub mod location;
+pub mod scan;
+pub mod slices;
+pub mod store;
+pub mod storage;
 pub mod table;
 pub mod time;
 pub mod vfs;
+pub mod zarr;

@@ -1,0 +1,184 @@
+//! One flat JSON object per line, scanned in place.
+//!
+//! Strings without escapes, numbers and literals are borrowed from the line. Whatever is out of the ordinary (escapes,
+//! nested values, syntax errors) goes to `serde_json`, which reads it or says what is wrong.
+
+use std::borrow::Cow;
+
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair<'a> {
+    /// The key.
+    pub(super) key: Cow<'a, str>,
+    /// A string's text, or the JSON text of anything else.
+    pub(super) value: Cow<'a, str>,
+}
+
+/// Puts every key and value of the object that `line` is into `pairs`, which is emptied first.
+///
+/// A comma after the object is passed over: some writers of such files leave one.
+///
+/// # Errors
+/// What is wrong with the JSON.
+pub(super) fn object<'a>(line: &'a str, pairs: &mut Vec<Pair<'a>>) -> Result<(), String> {
+    let line = line.trim_ascii();
+    let line = line.strip_suffix(',').map_or(line, str::trim_ascii_end);
+    pairs.clear();
+    let mut scanner = Scanner { text: line, at: 0 };
+    if scanner.object(pairs).is_some() {
+        return Ok(());
+    }
+    pairs.clear();
+    let map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(line).map_err(|error| error.to_string())?;
+    pairs.extend(map.into_iter().map(|(key, value)| Pair {
+        key: Cow::Owned(key),
+        value: Cow::Owned(match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        }),
+    }));
+    Ok(())
+}
+
+/// Reads plain objects only; `None` means "not plain", not "wrong".
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn object(&mut self, pairs: &mut Vec<Pair<'a>>) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+        } else {
+            loop {
+                let key = self.string()?;
+                self.take(b':')?;
+                let value = match self.peek()? {
+                    b'"' => self.string()?,
+                    _ => self.word()?,
+                };
+                pairs.push(Pair {
+                    key: Cow::Borrowed(key),
+                    value: Cow::Borrowed(value),
+                });
+                match self.peek()? {
+                    b',' => self.at += 1,
+                    b'}' => {
+                        self.at += 1;
+                        break;
+                    }
+                    _ => return None,
+                }
+            }
+        }
+        (self.at == self.text.len()).then_some(())
+    }
+
+    /// The next byte that is no blank, without taking it.
+    fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        loop {
+            let byte = *bytes.get(self.at)?;
+            if !matches!(byte, b' ' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// A string without escapes and control characters.
+    fn string(&mut self) -> Option<&'a str> {
+        self.take(b'"')?;
+        let start = self.at;
+        let bytes = self.text.as_bytes().get(start..)?;
+        let length = bytes
+            .iter()
+            .position(|b| matches!(b, b'"' | b'\\' | 0..0x20))?;
+        if bytes.get(length) != Some(&b'"') {
+            return None;
+        }
+        self.at = start + length + 1;
+        self.text.get(start..start + length)
+    }
+
+    /// A number as JSON has it, without fraction and exponent.
+    fn word(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        let bytes = self.text.as_bytes().get(start..)?;
+        let sign = usize::from(bytes.first() == Some(&b'-'));
+        let count = bytes
+            .get(sign..)?
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
+        let leading_zero = count > 1 && bytes.get(sign) == Some(&b'0');
+        if count == 0 || leading_zero {
+            return None;
+        }
+        let after = bytes.get(sign + count)?;
+        if !matches!(after, b',' | b'}' | b' ' | b'\t') {
+            return None;
+        }
+        self.at = start + sign + count;
+        self.text.get(start..self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Vec<(String, String)>, String> {
+        let mut pairs = Vec::new();
+        object(line, &mut pairs)?;
+        Ok(pairs
+            .into_iter()
+            .map(|pair| (pair.key.into_owned(), pair.value.into_owned()))
+            .collect())
+    }
+
+    #[test]
+    fn plain_and_unusual_objects_are_read_alike() {
+        let expected = Ok(vec![
+            ("a".to_owned(), "x".to_owned()),
+            ("b".to_owned(), "-3".to_owned()),
+        ]);
+        for line in [
+            r#"{"a": "x", "b": -3}"#,
+            r#"  {"a":"x","b":-3} ,"#,
+            r#"{ "a" : "x" , "b" : -3 }"#,
+            r#"{"\u0061": "x", "b": -3}"#,
+        ] {
+            assert_eq!(read(line), expected, "{line}");
+        }
+        assert_eq!(read("{}"), Ok(vec![]));
+        let nested = read(r#"{"a": [1, 2], "b": true, "c": 1.5e3}"#).unwrap();
+        assert_eq!(nested[0].1, "[1,2]");
+        assert_eq!(nested[1].1, "true");
+    }
+
+    #[test]
+    fn what_is_no_json_is_an_error() {
+        for line in [
+            r#"{"a": "x""#,
+            r#"{"a": 01}"#,
+            r#"{"a": "x",}"#,
+            r#"{"a" "x"}"#,
+            r#"{"a": }"#,
+            r#"{"a": -}"#,
+            r#"{"a": "x"} {"b": 1}"#,
+            "{",
+            "",
+            "503 Slow Down",
+        ] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}
