@@ -22,7 +22,6 @@ as_root() {
 setup_system() {
     packages=
     has cc || packages="$packages gcc libc6-dev"
-    has pkg-config || packages="$packages pkg-config"
     has fusermount3 || packages="$packages fuse3"
     has curl || packages="$packages curl ca-certificates"
     if [ "${1:-}" = tests ]; then
@@ -54,7 +53,7 @@ setup_rust() {
     fi
     rust_is_new_enough && return 0
     say "installing Rust with rustup, below ${CARGO_HOME:-$HOME/.cargo} (found: $(cargo --version 2>/dev/null || echo none))"
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --no-modify-path --profile default
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | RUSTUP_INIT_SKIP_PATH_CHECK=yes sh -s -- -y --no-modify-path --profile default
     # shellcheck disable=SC1091
     . "${CARGO_HOME:-$HOME/.cargo}/env"
     rust_is_new_enough || rustup update stable

@@ -59,3 +59,28 @@ def choose(names, store):
     found = [name for name in names if name in store.arrays]
     assert len(found) == 1, f"exactly one of {names} must be there; the store has {sorted(store.arrays)}"
     return found[0]
+
+
+def check_windows(store, name, order, cells, what):
+    """The bounds variable that an array names holds the window of each of its cells, as seconds from the run. `cells`: labels -> window."""
+    array = store.arrays[name]
+    bounds = store.coordinates.get(array["attrs"].get("step_bounds"))
+    assert bounds, f"{what}: no bounds variable"
+    *leading, last = bounds["dims"]
+    assert last == "bnds", f"{what}: {bounds['dims']}"
+    for labels, window in cells.items():
+        value = bounds["values"]
+        for dimension in leading:
+            value = value[store.coordinates[dimension]["values"].index(labels[order.index(dimension)])]
+        assert tuple(value) == tuple(window), f"{what} {labels}: the bounds say {value}, the message {window}"
+
+
+def check_origin(store, name, cells, what):
+    """`time` and `step` along valid_time (an array's own where it has them) say which run each cell is from. `cells`: valid time -> (run, step)."""
+    named = store.arrays[name]["coordinates"]
+    for base, wanted in (("time", 0), ("step", 1)):
+        own = [c for c in named if c in (base, f"{base}_{name}")]
+        assert len(own) == 1, f"{what}: {named}"
+        values = dict(zip(store.coordinates["valid_time"]["values"], store.coordinates[own[0]]["values"]))
+        for valid, origin in cells.items():
+            assert values[valid] == origin[wanted], f"{what} {valid}: {own[0]} is {values[valid]}, the cell is from {origin}"

@@ -47,7 +47,7 @@ def read_array(folder, name, array, coordinates):
     cells = []
     sizes = [array.sizes[d] for d in leading]
     out = {"name": name, "dims": list(array.dims), "shape": list(array.shape), "dtype": str(array.dtype),
-           "attrs": {key: attribute(value) for key, value in array.attrs.items()}, "coords": sorted(map(str, array.coords)), "cells": cells}
+           "attrs": {key: attribute(value) for key, value in array.attrs.items()}, "coordinates": str(array.encoding.get("coordinates", "")).split(), "cells": cells}
     points = int(np.prod([array.sizes[d] for d in array.dims if d in GRID], dtype="int64"))
     if points > LIMIT:
         out["skipped"] = f"{points} points"

@@ -81,6 +81,9 @@ def test_run_time_is_every_cell_of_the_archive(product, reader):
             labels = {"time": cell.reference, "step": cell.step, "number": cell.member, "isobaricInhPa": cell.level}
             expected[compare.key_of({k: v for k, v in labels.items() if k in leading}, order)] = field
         compare.check_cells(array, expected, order, f"{product.name} run_time {name}")
+        if any(field.step_type != "instant" for field in cells.values()):
+            windows = {(cell.reference, cell.step): field.window for cell, field in cells.items()}
+            compare.check_windows(store, name, ["time", "step"], windows, f"{product.name} run_time {name}")
     compare.check_grid(store.coordinates, product.fields[0], product.name)
     assert store.coordinates["time"]["values"] == product.runs
     assert store.coordinates["time"]["decoded"].startswith("datetime64")
@@ -103,6 +106,8 @@ def test_best_available_takes_the_newest_run_that_has_the_cell(product, reader):
                 labels = {"valid_time": valid, "number": cell.member, "isobaricInhPa": cell.level}
                 expected[compare.key_of({k: v for k, v in labels.items() if k in array["dims"]}, order)] = field
         compare.check_cells(array, expected, order, f"{product.name} best_available {name}")
+        origins = {valid: next((cell.reference, cell.step) for cell in some) for valid, some in oracle.best(cells).items()}
+        compare.check_origin(store, name, origins, f"{product.name} best_available {name}")
     compare.check_grid(store.coordinates, product.fields[0], product.name)
 
 
