@@ -17,3 +17,8 @@ pub mod product;
 pub mod projection;
 pub mod scan;
 pub mod section;
+mod decimal;
+pub mod levels;
+pub mod naming;
+pub mod parameters;
+mod suffix;

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Integration tests: one binary, one module per room of the house.
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
@@ -9,3 +10,8 @@ mod fuse_mount; // a tree on the real /dev/fuse
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
 mod table; // Parquet: round trips, readers, hostile bytes
+=======
+//! Integration tests.
+
+mod naming;
+>>>>>>> names
