@@ -19,8 +19,10 @@ pub fn working_directory() -> std::io::Result<PathBuf> {
 /// # Errors
 /// [`LocationError`] for what is neither.
 pub fn location(text: &str) -> Result<Location, LocationError> {
-    let base = working_directory()
-        .map_err(|error| LocationError::Malformed { url: text.to_owned(), reason: format!("no working directory: {error}") })?;
+    let base = working_directory().map_err(|error| LocationError::Malformed {
+        url: text.to_owned(),
+        reason: format!("no working directory: {error}"),
+    })?;
     Location::parse(text, &base)
 }
 

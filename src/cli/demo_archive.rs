@@ -2,7 +2,10 @@
 
 macro_rules! file {
     ($path:literal) => {
-        ($path, include_bytes!(concat!("../../tests/data/archive/", $path)))
+        (
+            $path,
+            include_bytes!(concat!("../../tests/data/archive/", $path)),
+        )
     };
 }
 

@@ -57,11 +57,16 @@ async fn index(args: &IndexArgs, storage: &Storage, destination: &Location) -> R
     let sources = sources(args, storage).await?;
     let progress = Arc::new(Progress::default());
     let bar = progress_bar(sources.len() as u64, &progress);
-    let scan = ScanConfig { always_scan: args.scan, ..ScanConfig::default() };
+    let scan = ScanConfig {
+        always_scan: args.scan,
+        ..ScanConfig::default()
+    };
     let built = build(sources, storage, &scan, &progress).await;
     bar.finish_and_clear();
     let (table, account) = built.map_err(Failure::failed)?;
-    let saved = save(table, destination, storage).await.map_err(Failure::failed)?;
+    let saved = save(table, destination, storage)
+        .await
+        .map_err(Failure::failed)?;
     if args.json {
         println!("{}", account_json(&account));
     } else {
@@ -69,19 +74,26 @@ async fn index(args: &IndexArgs, storage: &Storage, destination: &Location) -> R
         match (saved.files, saved.unchanged) {
             (0, _) => println!("{destination}: unchanged"),
             (1, 0) => println!("{destination}: {}", bytes_text(saved.bytes)),
-            (files, _) => println!("{destination}: {} written, {}", count_text(files as u64, "table"), bytes_text(saved.bytes)),
+            (files, _) => println!(
+                "{destination}: {} written, {}",
+                count_text(files as u64, "table"),
+                bytes_text(saved.bytes)
+            ),
         }
     }
     Ok(u8::from(!account.is_complete() && !args.allow_missing))
 }
 
 async fn sources(args: &IndexArgs, storage: &Storage) -> Result<Vec<Source>, Failure> {
-    let base = config::working_directory().map_err(|error| Failure::failed(format!("no working directory: {error}")))?;
+    let base = config::working_directory()
+        .map_err(|error| Failure::failed(format!("no working directory: {error}")))?;
     let mut names = Vec::new();
     for source in &args.sources {
         if source == "-" {
             for line in std::io::stdin().lock().lines() {
-                let line = line.map_err(|error| Failure::failed(format!("cannot read the list on standard input: {error}")))?;
+                let line = line.map_err(|error| {
+                    Failure::failed(format!("cannot read the list on standard input: {error}"))
+                })?;
                 if !line.trim().is_empty() && !line.starts_with('#') {
                     names.push(line.trim().to_owned());
                 }
@@ -92,10 +104,14 @@ async fn sources(args: &IndexArgs, storage: &Storage) -> Result<Vec<Source>, Fai
     }
     let mut sources = Vec::new();
     for name in names {
-        sources.extend(expand(&name, &base, storage).await.map_err(|error| match error {
-            SourceError::Storage(error) => Failure::failed(error),
-            other => Failure::usage(other),
-        })?);
+        sources.extend(
+            expand(&name, &base, storage)
+                .await
+                .map_err(|error| match error {
+                    SourceError::Storage(error) => Failure::failed(error),
+                    other => Failure::usage(other),
+                })?,
+        );
     }
     Ok(sources)
 }
@@ -106,7 +122,9 @@ fn progress_bar(files: u64, progress: &Arc<Progress>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(files);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} files  {elapsed}  eta {eta}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} files  {elapsed}  eta {eta}")
+    {
         bar.set_style(style);
     }
     let (watched, shown) = (Arc::downgrade(progress), bar.clone());
@@ -132,18 +150,37 @@ fn print_account(account: &Account, all: bool) {
         account.scanned_files,
     );
     if account.twins > 0 {
-        println!("  {} equal to another in all of its identity; the first of each is used", count_text(account.twins, "message"));
+        println!(
+            "  {} equal to another in all of its identity; the first of each is used",
+            count_text(account.twins, "message")
+        );
     }
     for remark in &account.remarks {
         println!("  note: {remark}");
     }
-    let shown = if all { account.problems.len() } else { LISTED.min(account.problems.len()) };
+    let shown = if all {
+        account.problems.len()
+    } else {
+        LISTED.min(account.problems.len())
+    };
     for problem in account.problems.iter().take(shown) {
-        let message = problem.message.as_deref().map(|message| format!(", {message}")).unwrap_or_default();
-        println!("  {}: {}{message}: {}", problem.status.as_str(), problem.location, problem.reason);
+        let message = problem
+            .message
+            .as_deref()
+            .map(|message| format!(", {message}"))
+            .unwrap_or_default();
+        println!(
+            "  {}: {}{message}: {}",
+            problem.status.as_str(),
+            problem.location,
+            problem.reason
+        );
     }
     if shown < account.problems.len() {
-        println!("  and {} more (--all lists them)", account.problems.len() - shown);
+        println!(
+            "  and {} more (--all lists them)",
+            account.problems.len() - shown
+        );
     }
 }
 

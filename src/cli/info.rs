@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::output::{bytes_text, count_text, grouped};
 use super::{Failure, StorageArgs, runtime};
 use crate::config;
+use crate::dataset::horizontal::{describe as describe_grid, dimensions as grid_dimensions};
 use crate::dataset::{Collection, FieldArray, GridGroup};
 use crate::scan::{SaveError, load};
 use crate::table::row::{Status, Table};
@@ -29,10 +30,12 @@ pub(super) struct InfoArgs {
 pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
     let storage = args.storage.settings().storage().map_err(Failure::usage)?;
     let source = config::location(&args.source).map_err(Failure::usage)?;
-    let table = runtime()?.block_on(load(&source, &storage)).map_err(|error| match error {
-        SaveError::Storage(_) => Failure::failed(error),
-        other => Failure::usage(other),
-    })?;
+    let table = runtime()?
+        .block_on(load(&source, &storage))
+        .map_err(|error| match error {
+            SaveError::Storage(_) => Failure::failed(error),
+            other => Failure::usage(other),
+        })?;
     let collection = Collection::build(Arc::new(table), None);
     if args.json {
         println!("{}", describe(&collection));
@@ -44,8 +47,15 @@ pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
 
 fn print(source: &str, collection: &Collection) {
     let table = &collection.table;
-    println!("{source}: {}, {}", count_text(table.rows.len() as u64, "message"), count_text(table.objects.len() as u64, "file"));
-    println!("  bytes referred to  {}", bytes_text(table.rows.iter().filter_map(|row| row.length).sum()));
+    println!(
+        "{source}: {}, {}",
+        count_text(table.rows.len() as u64, "message"),
+        count_text(table.objects.len() as u64, "file")
+    );
+    println!(
+        "  bytes referred to  {}",
+        bytes_text(table.rows.iter().filter_map(|row| row.length).sum())
+    );
     for (status, count) in statuses(table) {
         if status != Status::Placed {
             println!("  {:<18} {}", status.as_str(), grouped(count));
@@ -53,25 +63,58 @@ fn print(source: &str, collection: &Collection) {
     }
     match (collection.runs.first(), collection.runs.last()) {
         (Some(first), Some(last)) if first != last => {
-            println!("  runs               {} from {} to {}", collection.runs.len(), first.path_name(), last.path_name());
+            println!(
+                "  runs               {} from {} to {}",
+                collection.runs.len(),
+                first.path_name(),
+                last.path_name()
+            );
         }
         (Some(only), _) => println!("  run                {}", only.path_name()),
         _ => {}
     }
     for group in &collection.groups {
         println!();
-        let name = if group.name.is_empty() { String::new() } else { format!(" (group {})", group.name) };
-        println!("  grid{name}: {}", group.grid.describe());
+        let name = if group.name.is_empty() {
+            String::new()
+        } else {
+            format!(" (group {})", group.name)
+        };
+        println!("  grid{name}: {}", describe_grid(&group.grid));
         println!("  steps: {}", steps_text(&group.steps));
         if !group.members.is_empty() {
-            println!("  members: {}", group.members.iter().map(u16::to_string).collect::<Vec<_>>().join(" "));
+            println!(
+                "  members: {}",
+                group
+                    .members
+                    .iter()
+                    .map(u16::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            );
         }
-        for axis in group.levels.iter().filter(|axis| group.arrays.iter().any(|array| uses(array, group, axis))) {
-            let values: Vec<String> = axis.values.iter().map(|(value, _)| value.to_string()).collect();
-            println!("  {} [{}]: {}", axis.level_type.name, axis.level_type.units, values.join(" "));
+        for axis in group
+            .levels
+            .iter()
+            .filter(|axis| group.arrays.iter().any(|array| uses(array, group, axis)))
+        {
+            let values: Vec<String> = axis
+                .values
+                .iter()
+                .map(|(value, _)| value.to_string())
+                .collect();
+            println!(
+                "  {} [{}]: {}",
+                axis.level_type.name,
+                axis.level_type.units,
+                values.join(" ")
+            );
         }
         println!();
-        println!("  {:<24} {:<30} {:>9} {:>8}  what", "array", "dimensions", "present", "pending");
+        println!(
+            "  {:<24} {:<30} {:>9} {:>8}  what",
+            "array", "dimensions", "present", "pending"
+        );
         for array in &group.arrays {
             let present = array.cells.present();
             println!(
@@ -88,13 +131,21 @@ fn print(source: &str, collection: &Collection) {
 }
 
 fn uses(array: &FieldArray, group: &GridGroup, axis: &crate::dataset::LevelAxis) -> bool {
-    array.level_axis.and_then(|own| group.levels.get(own)).is_some_and(|own| std::ptr::eq(own, axis))
+    array
+        .level_axis
+        .and_then(|own| group.levels.get(own))
+        .is_some_and(|own| std::ptr::eq(own, axis))
 }
 
 fn statuses(table: &Table) -> Vec<(Status, u64)> {
     Status::ALL
         .into_iter()
-        .map(|status| (status, table.rows.iter().filter(|row| row.status == status).count() as u64))
+        .map(|status| {
+            (
+                status,
+                table.rows.iter().filter(|row| row.status == status).count() as u64,
+            )
+        })
         .filter(|(_, count)| *count > 0)
         .collect()
 }
@@ -104,8 +155,17 @@ fn dimensions(array: &FieldArray, group: &GridGroup) -> Vec<String> {
     if array.members {
         names.push("number".to_owned());
     }
-    names.extend(array.level_axis.and_then(|axis| group.levels.get(axis)).map(|axis| axis.level_type.name.to_string()));
-    names.extend(group.grid.dimensions().into_iter().map(|(name, _)| name));
+    names.extend(
+        array
+            .level_axis
+            .and_then(|axis| group.levels.get(axis))
+            .map(|axis| axis.level_type.name.to_string()),
+    );
+    names.extend(
+        grid_dimensions(&group.grid)
+            .into_iter()
+            .map(|(name, _)| name),
+    );
     names
 }
 
@@ -115,14 +175,24 @@ fn steps_text(steps: &[i64]) -> String {
     let mut rest = steps;
     while let [first, second, ..] = rest {
         let stride = second - first;
-        let length = 1 + rest.windows(2).take_while(|pair| matches!(pair, [a, b] if b - a == stride)).count();
+        let length = 1 + rest
+            .windows(2)
+            .take_while(|pair| matches!(pair, [a, b] if b - a == stride))
+            .count();
         let last = rest.get(length - 1).unwrap_or(second);
         parts.push(if length > 2 {
-            format!("{}..{} by {}", step_text(*first), step_text(*last), step_text(stride))
+            format!(
+                "{}..{} by {}",
+                step_text(*first),
+                step_text(*last),
+                step_text(stride)
+            )
         } else {
             step_text(*first)
         });
-        rest = rest.get(if length > 2 { length } else { 1 }..).unwrap_or_default();
+        rest = rest
+            .get(if length > 2 { length } else { 1 }..)
+            .unwrap_or_default();
     }
     parts.extend(rest.first().map(|only| step_text(*only)));
     parts.join(", ")
@@ -151,7 +221,7 @@ fn describe(collection: &Collection) -> Value {
                 .collect();
             json!({
                 "group": group.name,
-                "grid": group.grid.describe(),
+                "grid": describe_grid(&group.grid),
                 "points": group.grid.points(),
                 "steps_seconds": group.steps,
                 "members": group.members,
@@ -197,7 +267,8 @@ mod tests {
 
     #[test]
     fn steps_read_as_ranges() {
-        let hours = |hours: &[i64]| steps_text(&hours.iter().map(|hour| hour * 3600).collect::<Vec<_>>());
+        let hours =
+            |hours: &[i64]| steps_text(&hours.iter().map(|hour| hour * 3600).collect::<Vec<_>>());
         assert_eq!(hours(&[0, 1, 2, 3, 6, 9]), "0h..3h by 1h, 6h, 9h");
         assert_eq!(hours(&[0, 3]), "0h, 3h");
         assert_eq!(hours(&[6]), "6h");

@@ -2,7 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage. They are decided here and in `main.rs` alone.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one module that talks to people")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one module that talks to people"
+)]
 
 mod demo;
 mod demo_archive;
@@ -20,7 +24,12 @@ use crate::config::StorageSettings;
 
 /// Shows weather archives (GRIB2 in clouds, on HTTP servers or on disk) as Zarr.
 #[derive(Debug, Parser)]
-#[command(name = "gribfs", version, max_term_width = 110, disable_help_subcommand = true)]
+#[command(
+    name = "gribfs",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -93,12 +102,18 @@ struct Failure {
 impl Failure {
     /// Failed or incomplete.
     fn failed(message: impl std::fmt::Display) -> Self {
-        Self { message: message.to_string(), code: 1 }
+        Self {
+            message: message.to_string(),
+            code: 1,
+        }
     }
 
     /// Wrong usage.
     fn usage(message: impl std::fmt::Display) -> Self {
-        Self { message: message.to_string(), code: 2 }
+        Self {
+            message: message.to_string(),
+            code: 2,
+        }
     }
 }
 
@@ -106,7 +121,9 @@ impl Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let verbosity = i8::try_from(cli.verbose).unwrap_or(i8::MAX).saturating_sub(i8::try_from(cli.quiet).unwrap_or(i8::MAX));
+    let verbosity = i8::try_from(cli.verbose)
+        .unwrap_or(i8::MAX)
+        .saturating_sub(i8::try_from(cli.quiet).unwrap_or(i8::MAX));
     crate::telemetry::start(verbosity, std::env::var("GRIBFS_LOG").ok().as_deref());
     let done = match cli.command {
         Command::Index(args) => index::run(&args),

@@ -53,21 +53,32 @@ pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
         return serve(args, None);
     }
     if args.in_background {
-        let child = daemon::Child::begin().map_err(|error| Failure::failed(format!("cannot go into the background: {error}")))?;
+        let child = daemon::Child::begin()
+            .map_err(|error| Failure::failed(format!("cannot go into the background: {error}")))?;
         return serve(args, Some(child));
     }
     check_mountpoint(&args.directory)?;
-    let program = std::env::current_exe().map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     arguments.push("--in-background".into());
     let started = daemon::spawn(&program, arguments, daemon::START_DEADLINE);
     started.map_err(|error| match error {
-        DaemonError::Failed { reason, code } => Failure { message: reason, code: if code == Some(2) { 2 } else { 1 } },
+        DaemonError::Failed { reason, code } => Failure {
+            message: reason,
+            code: if code == Some(2) { 2 } else { 1 },
+        },
         other => Failure::failed(other),
     })?;
-    let shown = args.directory.canonicalize().unwrap_or_else(|_| args.directory.clone());
+    let shown = args
+        .directory
+        .canonicalize()
+        .unwrap_or_else(|_| args.directory.clone());
     println!("{} is mounted at {}", args.source, shown.display());
-    println!("  read     xarray.open_zarr(\"{}/best_available.zarr\")", shown.display());
+    println!(
+        "  read     xarray.open_zarr(\"{}/best_available.zarr\")",
+        shown.display()
+    );
     println!("  unmount  gribfs umount {}", shown.display());
     Ok(0)
 }
@@ -75,7 +86,10 @@ pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
 /// What can be said of the directory before anything is started.
 fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
     match std::fs::metadata(directory) {
-        Ok(found) if !found.is_dir() => Err(Failure::usage(format!("mount point {} is not a directory", directory.display()))),
+        Ok(found) if !found.is_dir() => Err(Failure::usage(format!(
+            "mount point {} is not a directory",
+            directory.display()
+        ))),
         _ => Ok(()),
     }
 }
@@ -86,16 +100,25 @@ fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> 
     let started = start(args, &runtime);
     let (session, signals) = match (started, child) {
         (Ok(running), Some(child)) => {
-            child.ready(None).map_err(|error| Failure::failed(format!("nobody waits for this mount: {error}")))?;
+            child.ready(None).map_err(|error| {
+                Failure::failed(format!("nobody waits for this mount: {error}"))
+            })?;
             running
         }
         (Ok(running), None) => {
-            println!("{} is mounted at {}; Ctrl-C unmounts", args.source, args.directory.display());
+            println!(
+                "{} is mounted at {}; Ctrl-C unmounts",
+                args.source,
+                args.directory.display()
+            );
             running
         }
         (Err(failure), Some(child)) => {
             drop(child.failed(&failure.message));
-            return Err(Failure { message: String::new(), ..failure });
+            return Err(Failure {
+                message: String::new(),
+                ..failure
+            });
         }
         (Err(failure), None) => return Err(failure),
     };
@@ -108,42 +131,78 @@ fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> 
     match ended {
         Ended::Unmounted => Ok(0),
         Ended::Broken { reason } => Err(Failure::failed(format!("the mount broke: {reason}"))),
-        Ended::Abandoned => Err(Failure::failed("left while busy: a dead mount stays until the next mount there")),
+        Ended::Abandoned => Err(Failure::failed(
+            "left while busy: a dead mount stays until the next mount there",
+        )),
     }
 }
 
-fn start(args: &MountArgs, runtime: &tokio::runtime::Runtime) -> Result<(Session, Signals), Failure> {
+fn start(
+    args: &MountArgs,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<(Session, Signals), Failure> {
     let storage = args.storage.settings().storage().map_err(Failure::usage)?;
     let source = config::location(&args.source).map_err(Failure::usage)?;
-    let signals =
-        Signals::listen(runtime.handle()).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+    let signals = Signals::listen(runtime.handle())
+        .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     let tree = tree(args, &source, storage, runtime)?;
-    let mut mount_config = MountConfig { source_name: source.as_str().to_owned(), ..MountConfig::default() };
-    mount_config.read_deadline = Duration::try_from_secs_f64(args.storage.timeout + 5.0).unwrap_or(mount_config.read_deadline);
+    let mut mount_config = MountConfig {
+        source_name: source.as_str().to_owned(),
+        ..MountConfig::default()
+    };
+    mount_config.read_deadline = Duration::try_from_secs_f64(args.storage.timeout + 5.0)
+        .unwrap_or(mount_config.read_deadline);
     for option in args.options.iter().flat_map(|text| options::split(text)) {
         if !mount_config.apply(&option).map_err(Failure::usage)? {
-            return Err(Failure::usage(format!("mount option `{option}` is not known")));
+            return Err(Failure::usage(format!(
+                "mount option `{option}` is not known"
+            )));
         }
     }
-    let session = mount(Arc::new(tree), runtime.handle().clone(), &args.directory, &mount_config).map_err(mount_failure)?;
+    let session = mount(
+        Arc::new(tree),
+        runtime.handle().clone(),
+        &args.directory,
+        &mount_config,
+    )
+    .map_err(mount_failure)?;
     Ok((session, signals))
 }
 
-fn tree(args: &MountArgs, source: &Location, storage: Storage, runtime: &tokio::runtime::Runtime) -> Result<MountTree, Failure> {
-    let table = runtime.block_on(load(source, &storage)).map_err(|error| match error {
-        SaveError::Storage(_) => Failure::failed(error),
-        other => Failure::usage(other),
-    })?;
+fn tree(
+    args: &MountArgs,
+    source: &Location,
+    storage: Storage,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<MountTree, Failure> {
+    let table = runtime
+        .block_on(load(source, &storage))
+        .map_err(|error| match error {
+            SaveError::Storage(_) => Failure::failed(error),
+            other => Failure::usage(other),
+        })?;
     let table = Arc::new(table);
     let collection = Arc::new(Collection::build(Arc::clone(&table), None));
     if collection.groups.is_empty() {
-        return Err(Failure::failed(format!("{source}: no message of this table can be shown; `gribfs info` says why")));
+        return Err(Failure::failed(format!(
+            "{source}: no message of this table can be shown; `gribfs info` says why"
+        )));
     }
-    let reader = FieldReader::new(table, storage, runtime.handle().clone(), &ReaderConfig::default());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let reader = FieldReader::new(
+        table,
+        storage,
+        runtime.handle().clone(),
+        &ReaderConfig::default(),
+    );
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let tree_config = TreeConfig {
         source: source.to_string(),
-        best: BestRule { totals: args.best_totals, ..BestRule::default() },
+        best: BestRule {
+            totals: args.best_totals,
+            ..BestRule::default()
+        },
         modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
     };
     Ok(MountTree::new(collection, Arc::new(reader), tree_config))
@@ -151,7 +210,9 @@ fn tree(args: &MountArgs, source: &Location, storage: Storage, runtime: &tokio::
 
 fn mount_failure(error: MountError) -> Failure {
     match error {
-        MountError::NoMountpoint { .. } | MountError::NotADirectory { .. } | MountError::NotEmpty { .. } => Failure::usage(error),
+        MountError::Absent { .. }
+        | MountError::NotADirectory { .. }
+        | MountError::NotEmpty { .. } => Failure::usage(error),
         _ => Failure::failed(error),
     }
 }

@@ -14,12 +14,20 @@ pub(super) fn bytes_text(bytes: u64) -> String {
         return format!("{bytes} {name}");
     }
     let tenths = u128::from(bytes) * 10 / u128::from(divisor);
-    if tenths >= 1000 { format!("{} {name}", tenths / 10) } else { format!("{}.{} {name}", tenths / 10, tenths % 10) }
+    if tenths >= 1000 {
+        format!("{} {name}", tenths / 10)
+    } else {
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    }
 }
 
 /// A count with its noun: `1 file`, `3 files`.
 pub(super) fn count_text(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{} {noun}s", grouped(count)) }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{} {noun}s", grouped(count))
+    }
 }
 
 /// A number with its digits in groups of three: `693,600`.

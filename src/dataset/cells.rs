@@ -61,9 +61,18 @@ impl Cells {
         claims.sort_unstable();
         let mut cells = Vec::with_capacity(claims.len());
         for same in claims.chunk_by(|a, b| a.0 == b.0) {
-            let rows: Vec<(u32, bool)> = same.iter().map(|(_, row, present)| (*row, *present)).collect();
-            let (Some((key, ..)), (row, present)) = (same.first(), settle(&rows)) else { continue };
-            cells.push(Cell { key: *key, row, present });
+            let rows: Vec<(u32, bool)> = same
+                .iter()
+                .map(|(_, row, present)| (*row, *present))
+                .collect();
+            let (Some((key, ..)), (row, present)) = (same.first(), settle(&rows)) else {
+                continue;
+            };
+            cells.push(Cell {
+                key: *key,
+                row,
+                present,
+            });
         }
         Self { cells }
     }
@@ -71,7 +80,12 @@ impl Cells {
     /// What is at a position.
     #[must_use]
     pub fn get(&self, key: CellKey) -> CellState {
-        match self.cells.binary_search_by_key(&key, |cell| cell.key).ok().and_then(|at| self.cells.get(at)) {
+        match self
+            .cells
+            .binary_search_by_key(&key, |cell| cell.key)
+            .ok()
+            .and_then(|at| self.cells.get(at))
+        {
             Some(cell) if cell.present => CellState::Present(cell.row),
             Some(cell) => CellState::Pending(cell.row),
             None => CellState::Gap,
@@ -98,7 +112,9 @@ impl Cells {
 
     /// Keys and rows of all cells, in order; `true` for present ones.
     pub fn iter(&self) -> impl Iterator<Item = (CellKey, u32, bool)> + '_ {
-        self.cells.iter().map(|cell| (cell.key, cell.row, cell.present))
+        self.cells
+            .iter()
+            .map(|cell| (cell.key, cell.row, cell.present))
     }
 
     /// Whether the array has any cell in a run.
@@ -109,14 +125,22 @@ impl Cells {
 
     /// Coverage of each run and step that has cells, in order.
     pub fn coverage(&self) -> impl Iterator<Item = Coverage> + '_ {
-        self.cells.chunk_by(|a, b| (a.key.run, a.key.step) == (b.key.run, b.key.step)).filter_map(|same| {
-            let first = same.first()?;
-            let present = same.iter().filter(|cell| cell.present).count();
-            Some(Coverage { run: first.key.run, step: first.key.step, present, row: first.row })
-        })
+        self.cells
+            .chunk_by(|a, b| (a.key.run, a.key.step) == (b.key.run, b.key.step))
+            .filter_map(|same| {
+                let first = same.first()?;
+                let present = same.iter().filter(|cell| cell.present).count();
+                Some(Coverage {
+                    run: first.key.run,
+                    step: first.key.step,
+                    present,
+                    row: first.row,
+                })
+            })
     }
 
     fn range_of_run(&self, run: u32) -> Range<usize> {
-        self.cells.partition_point(|cell| cell.key.run < run)..self.cells.partition_point(|cell| cell.key.run <= run)
+        self.cells.partition_point(|cell| cell.key.run < run)
+            ..self.cells.partition_point(|cell| cell.key.run <= run)
     }
 }

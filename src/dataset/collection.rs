@@ -68,40 +68,74 @@ impl Collection {
     /// Rows that cannot be shown (their grid is not supported, nothing tells what they are) are left out; the table says why.
     #[must_use]
     pub fn build(table: Arc<Table>, as_of: Option<Instant>) -> Self {
-        let wanted = |row: &Row| as_of.is_none_or(|limit| row.reference <= limit) && row.status != Status::Twin;
+        let wanted = |row: &Row| {
+            as_of.is_none_or(|limit| row.reference <= limit) && row.status != Status::Twin
+        };
         let (grids, group_of_grid) = grids_by_size(&table, wanted);
         let mut drafts: Vec<GroupDraft> = grids.iter().map(|_| GroupDraft::default()).collect();
         let places = place_kinds(&table, &group_of_grid, &mut drafts);
 
         let mut runs = BTreeSet::new();
-        let mut axes: Vec<(BTreeSet<i64>, BTreeSet<u16>)> = drafts.iter().map(|_| Default::default()).collect();
+        let mut axes: Vec<(BTreeSet<i64>, BTreeSet<u16>)> =
+            drafts.iter().map(|_| Default::default()).collect();
         for row in table.rows.iter().filter(|row| wanted(row)) {
-            let Some(place) = place_of(&places, row) else { continue };
+            let Some(place) = place_of(&places, row) else {
+                continue;
+            };
             runs.insert(row.reference);
             if let Some((steps, members)) = axes.get_mut(place.group) {
                 steps.insert(row.window.end);
                 // A forecast without a member among members is the control.
-                let among_members = drafts.get(place.group).and_then(|draft| draft.arrays.get(place.array)).is_some_and(|a| a.members);
+                let among_members = drafts
+                    .get(place.group)
+                    .and_then(|draft| draft.arrays.get(place.array))
+                    .is_some_and(|a| a.members);
                 members.extend(row.member.or(among_members.then_some(0)));
             }
         }
         let runs: Vec<Instant> = runs.into_iter().collect();
-        let axes: Vec<(Vec<i64>, Vec<u16>)> =
-            axes.into_iter().map(|(steps, members)| (steps.into_iter().collect(), members.into_iter().collect())).collect();
+        let axes: Vec<(Vec<i64>, Vec<u16>)> = axes
+            .into_iter()
+            .map(|(steps, members)| (steps.into_iter().collect(), members.into_iter().collect()))
+            .collect();
 
-        let mut claims: Vec<Vec<Vec<(CellKey, u32, bool)>>> =
-            drafts.iter().map(|draft| vec![Vec::new(); draft.arrays.len()]).collect();
+        let mut claims: Vec<Vec<Vec<(CellKey, u32, bool)>>> = drafts
+            .iter()
+            .map(|draft| vec![Vec::new(); draft.arrays.len()])
+            .collect();
         for (index, row) in table.rows.iter().enumerate().filter(|(_, row)| wanted(row)) {
-            let (Some(place), Ok(index)) = (place_of(&places, row), u32::try_from(index)) else { continue };
-            let (Some(draft), Some((steps, members))) = (drafts.get(place.group), axes.get(place.group)) else { continue };
-            let Some(group_claims) = claims.get_mut(place.group) else { continue };
-            let targets = place.also.iter().filter(|(period, _)| row.window.start == 0 && row.window.end <= *period);
+            let (Some(place), Ok(index)) = (place_of(&places, row), u32::try_from(index)) else {
+                continue;
+            };
+            let (Some(draft), Some((steps, members))) =
+                (drafts.get(place.group), axes.get(place.group))
+            else {
+                continue;
+            };
+            let Some(group_claims) = claims.get_mut(place.group) else {
+                continue;
+            };
+            let targets = place
+                .also
+                .iter()
+                .filter(|(period, _)| row.window.start == 0 && row.window.end <= *period);
             for array in std::iter::once(place.array).chain(targets.map(|(_, array)| *array)) {
                 let key = draft.arrays.get(array).and_then(|draft_array| {
-                    let axis = draft_array.level_axis.and_then(|axis| draft.levels.get(axis));
+                    let axis = draft_array
+                        .level_axis
+                        .and_then(|axis| draft.levels.get(axis));
                     let level = axis.map_or(Some(0), |axis| axis.position_of(place.level?))?;
-                    let member = if draft_array.members { position(members, &row.member.unwrap_or(0))? } else { 0 };
-                    Some(CellKey { run: position(&runs, &row.reference)?, step: position(steps, &row.window.end)?, level, member })
+                    let member = if draft_array.members {
+                        position(members, &row.member.unwrap_or(0))?
+                    } else {
+                        0
+                    };
+                    Some(CellKey {
+                        run: position(&runs, &row.reference)?,
+                        step: position(steps, &row.window.end)?,
+                        level,
+                        member,
+                    })
                 });
                 if let (Some(key), Some(list)) = (key, group_claims.get_mut(array)) {
                     list.push((key, index, row.status == Status::Placed));
@@ -117,17 +151,35 @@ impl Collection {
             .enumerate()
             .map(|(number, (((draft, grid), (steps, members)), claims))| {
                 let arrays = finish_arrays(&table, draft.arrays, claims);
-                let name = if number == 0 { String::new() } else { format!("grid_{}_{}x{}", number, grid.ny(), grid.nx()) };
-                GridGroup { name, grid, steps, members, levels: draft.levels, arrays }
+                let name = if number == 0 {
+                    String::new()
+                } else {
+                    format!("grid_{}x{}_{}", grid.shape().0, grid.shape().1, number)
+                };
+                GridGroup {
+                    name,
+                    grid,
+                    steps,
+                    members,
+                    levels: draft.levels,
+                    arrays,
+                }
             })
             .collect();
-        Self { table, runs, groups }
+        Self {
+            table,
+            runs,
+            groups,
+        }
     }
 
     /// State of a cell.
     #[must_use]
     pub fn cell(&self, group: usize, array: usize, key: CellKey) -> CellState {
-        self.groups.get(group).and_then(|group| group.arrays.get(array)).map_or(CellState::Gap, |array| array.cells.get(key))
+        self.groups
+            .get(group)
+            .and_then(|group| group.arrays.get(array))
+            .map_or(CellState::Gap, |array| array.cells.get(key))
     }
 }
 
@@ -143,23 +195,35 @@ fn position<T: Ord>(sorted: &[T], value: &T) -> Option<u32> {
 fn grids_by_size(table: &Table, wanted: impl Fn(&Row) -> bool) -> (Vec<Grid>, Vec<Option<usize>>) {
     let mut counts = vec![0_usize; table.grids.len()];
     for row in table.rows.iter().filter(|row| wanted(row)) {
-        let grid = table.kinds.get(row.kind as usize).and_then(|kind| kind.grid);
+        let grid = table
+            .kinds
+            .get(row.kind as usize)
+            .and_then(|kind| kind.grid);
         if let Some(count) = grid.and_then(|grid| counts.get_mut(grid as usize)) {
             *count += 1;
         }
     }
-    let mut order: Vec<usize> = (0..counts.len()).filter(|grid| counts.get(*grid).is_some_and(|count| *count > 0)).collect();
+    let mut order: Vec<usize> = (0..counts.len())
+        .filter(|grid| counts.get(*grid).is_some_and(|count| *count > 0))
+        .collect();
     order.sort_by_key(|grid| std::cmp::Reverse(counts.get(*grid).copied()));
     let mut grids: Vec<Grid> = Vec::new();
     let mut group_of_grid = vec![None; counts.len()];
     for index in order {
-        let Some(record) = table.grids.get(index) else { continue };
-        let Ok(grid) = Grid::parse(&record.section3) else { continue };
+        let Some(record) = table.grids.get(index) else {
+            continue;
+        };
+        let Ok(grid) = Grid::parse(&record.section3) else {
+            continue;
+        };
         // Grids that differ in octets only (a source code, say) are one.
-        let group = grids.iter().position(|known| *known == grid).unwrap_or_else(|| {
-            grids.push(grid);
-            grids.len() - 1
-        });
+        let group = grids
+            .iter()
+            .position(|known| *known == grid)
+            .unwrap_or_else(|| {
+                grids.push(grid);
+                grids.len() - 1
+            });
         if let Some(slot) = group_of_grid.get_mut(index) {
             *slot = Some(group);
         }
@@ -207,10 +271,16 @@ fn covers(buckets: &FieldArray, total: &FieldArray) -> bool {
 fn settle(table: &Table, rows: &[(u32, bool)]) -> (u32, bool) {
     let first = rows.first().copied().unwrap_or((u32::MAX, false));
     let mut placed = rows.iter().filter(|(_, present)| *present);
-    let Some(best) = placed.next() else { return first };
+    let Some(best) = placed.next() else {
+        return first;
+    };
     let reference = |row: u32| {
         let row = table.rows.get(row as usize)?;
         Some((row.object, row.offset, row.field))
     };
-    if placed.all(|other| reference(other.0) == reference(best.0)) { *best } else { (best.0, false) }
+    if placed.all(|other| reference(other.0) == reference(best.0)) {
+        *best
+    } else {
+        (best.0, false)
+    }
 }

@@ -1,6 +1,6 @@
 //! Level axes: the sorted union of the levels that a group's arrays have, one axis per level type.
 
-use crate::grib::naming::LevelType;
+use crate::grib::levels::LevelType;
 
 /// A level axis: its type and its values, ascending, each with the second surface of a layer.
 #[derive(Clone, Debug)]
@@ -15,7 +15,10 @@ impl LevelAxis {
     /// Position of a level, exact to the last bit.
     #[must_use]
     pub fn position_of(&self, level: (f64, Option<f64>)) -> Option<u32> {
-        let at = self.values.binary_search_by(|other| compare(*other, level)).ok()?;
+        let at = self
+            .values
+            .binary_search_by(|other| compare(*other, level))
+            .ok()?;
         u32::try_from(at).ok()
     }
 

@@ -6,9 +6,11 @@
 
 pub mod cells;
 pub mod collection;
+pub mod horizontal;
 pub mod levels;
 mod place;
 
 pub use cells::CellState;
 pub use collection::{Collection, FieldArray, GridGroup};
+pub use horizontal::Horizontal;
 pub use levels::LevelAxis;

@@ -1,8 +1,9 @@
 //! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
 
-pub mod decode;
 pub mod bytes;
 pub mod coordinates;
+mod decimal;
+pub mod decode;
 pub mod earth;
 pub mod gaussian;
 pub mod grid;
@@ -13,12 +14,11 @@ pub mod head;
 pub mod healpix;
 pub mod identity;
 mod layout;
+pub mod levels;
+pub mod naming;
+pub mod parameters;
 pub mod product;
 pub mod projection;
 pub mod scan;
 pub mod section;
-mod decimal;
-pub mod levels;
-pub mod naming;
-pub mod parameters;
 mod suffix;

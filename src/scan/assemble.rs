@@ -44,14 +44,27 @@ pub(super) struct DraftRow {
 }
 
 /// Joins the lines of an index file with what is known of their kinds; an error says why the index file is not believed.
-pub(super) async fn assemble(location: &Location, product: &str, lines: &Lines, shared: &Shared) -> Result<FileRows, String> {
-    let lookups: Vec<Lookup> = lines.lines.iter().map(|line| Lookup::of(line, lines)).collect();
+pub(super) async fn assemble(
+    location: &Location,
+    product: &str,
+    lines: &Lines,
+    shared: &Shared,
+) -> Result<FileRows, String> {
+    let lookups: Vec<Lookup> = lines
+        .lines
+        .iter()
+        .map(|line| Lookup::of(line, lines))
+        .collect();
     let mut wanted: Vec<(&Lookup, &IndexLine)> = lookups.iter().zip(&lines.lines).collect();
     wanted.sort_by(|a, b| a.0.cmp(b.0));
     wanted.dedup_by(|a, b| a.0 == b.0);
     let mut known = resolve(location, product, &wanted, lines, shared).await;
     for (lookup, line) in &wanted {
-        check_sample(location, line, find(&known, lookup).and_then(|found| found.as_ref().ok()))?;
+        check_sample(
+            location,
+            line,
+            find(&known, lookup).and_then(|found| found.as_ref().ok()),
+        )?;
     }
 
     // Windows that the text does not begin: where the first sample does not settle them, each step has its own.
@@ -59,12 +72,17 @@ pub(super) async fn assemble(location: &Location, product: &str, lines: &Lines, 
         .iter()
         .zip(&lines.lines)
         .map(|(lookup, line)| match (line.when, find(&known, lookup)) {
-            (When::End(step), Some(Ok(learned))) if needs_own_step(learned, step) => lookup.at_step(step),
+            (When::End(step), Some(Ok(learned))) if needs_own_step(learned, step) => {
+                lookup.at_step(step)
+            }
             _ => lookup.clone(),
         })
         .collect();
-    let mut more: Vec<(&Lookup, &IndexLine)> =
-        by_step.iter().zip(&lines.lines).filter(|(lookup, _)| find(&known, lookup).is_none()).collect();
+    let mut more: Vec<(&Lookup, &IndexLine)> = by_step
+        .iter()
+        .zip(&lines.lines)
+        .filter(|(lookup, _)| find(&known, lookup).is_none())
+        .collect();
     more.sort_by(|a, b| a.0.cmp(b.0));
     more.dedup_by(|a, b| a.0 == b.0);
     known.extend(resolve(location, product, &more, lines, shared).await);
@@ -77,7 +95,9 @@ pub(super) async fn assemble(location: &Location, product: &str, lines: &Lines, 
 type Known = Vec<(Lookup, Result<Arc<Learned>, LearnError>)>;
 
 fn find<'a>(known: &'a Known, lookup: &Lookup) -> Option<&'a Result<Arc<Learned>, LearnError>> {
-    let at = known.binary_search_by(|(other, _)| other.cmp(lookup)).ok()?;
+    let at = known
+        .binary_search_by(|(other, _)| other.cmp(lookup))
+        .ok()?;
     known.get(at).map(|(_, learned)| learned)
 }
 
@@ -94,18 +114,31 @@ enum Lookup {
 
 impl Lookup {
     fn of(line: &IndexLine, lines: &Lines) -> Self {
-        if lines.kinds.get(line.kind as usize).is_some_and(|(_, bufr)| *bufr) {
+        if lines
+            .kinds
+            .get(line.kind as usize)
+            .is_some_and(|(_, bufr)| *bufr)
+        {
             Self::NotGrib
         } else if line.doubt.is_some() {
-            Self::Own { offset: line.offset, field: line.field }
+            Self::Own {
+                offset: line.offset,
+                field: line.field,
+            }
         } else {
-            Self::Kind { kind: line.kind, step: (line.when == When::End(0)).then_some(0) }
+            Self::Kind {
+                kind: line.kind,
+                step: (line.when == When::End(0)).then_some(0),
+            }
         }
     }
 
     fn at_step(&self, step: i64) -> Self {
         match self {
-            Self::Kind { kind, .. } => Self::Kind { kind: *kind, step: Some(step) },
+            Self::Kind { kind, .. } => Self::Kind {
+                kind: *kind,
+                step: Some(step),
+            },
             Self::Own { .. } | Self::NotGrib => self.clone(),
         }
     }
@@ -119,14 +152,31 @@ fn needs_own_step(learned: &Learned, step: i64) -> bool {
         && !(window.start == 0 && window.end > RUN_TOTAL_SHOWS)
 }
 
-async fn resolve(location: &Location, product: &str, wanted: &[(&Lookup, &IndexLine)], lines: &Lines, shared: &Shared) -> Known {
+async fn resolve(
+    location: &Location,
+    product: &str,
+    wanted: &[(&Lookup, &IndexLine)],
+    lines: &Lines,
+    shared: &Shared,
+) -> Known {
     let lookups = wanted.iter().map(|(lookup, line)| async move {
-        let sample = Sample { location: location.clone(), offset: line.offset, length: line.length, field: line.field };
+        let sample = Sample {
+            location: location.clone(),
+            offset: line.offset,
+            length: line.length,
+            field: line.field,
+        };
         let learned = match lookup {
             Lookup::Kind { kind, step } => {
-                let words = lines.kinds.get(*kind as usize).map_or("", |(words, _)| words.as_str());
+                let words = lines
+                    .kinds
+                    .get(*kind as usize)
+                    .map_or("", |(words, _)| words.as_str());
                 let key = step.map_or_else(|| words.to_owned(), |step| format!("{words}@{step}"));
-                shared.learner.kind(product, &key, &sample, &shared.storage).await
+                shared
+                    .learner
+                    .kind(product, &key, &sample, &shared.storage)
+                    .await
             }
             Lookup::Own { .. } => learn(&sample, &shared.storage).await.map(Arc::new),
             Lookup::NotGrib => Err(Arc::from("not a GRIB message")),
@@ -139,12 +189,21 @@ async fn resolve(location: &Location, product: &str, wanted: &[(&Lookup, &IndexL
 }
 
 /// Holds a line against the header of its own message: an index of another file says other things.
-fn check_sample(location: &Location, line: &IndexLine, learned: Option<&Arc<Learned>>) -> Result<(), String> {
-    let Some(learned) = learned.filter(|learned| learned.location == *location && learned.offset == line.offset) else {
+fn check_sample(
+    location: &Location,
+    line: &IndexLine,
+    learned: Option<&Arc<Learned>>,
+) -> Result<(), String> {
+    let Some(learned) =
+        learned.filter(|learned| learned.location == *location && learned.offset == line.offset)
+    else {
         return Ok(());
     };
     let wrong = |what: &str, header: String, text: String| {
-        Err(format!("line {}: the {what} is {text} by the line, {header} by the message's header", line.line))
+        Err(format!(
+            "line {}: the {what} is {text} by the line, {header} by the message's header",
+            line.line
+        ))
     };
     let product = &learned.product;
     if let Some(run) = line.run
@@ -160,7 +219,11 @@ fn check_sample(location: &Location, line: &IndexLine, learned: Option<&Arc<Lear
     if let Some(length) = line.length
         && length < learned.message_length
     {
-        return wrong("length", learned.message_length.to_string(), length.to_string());
+        return wrong(
+            "length",
+            learned.message_length.to_string(),
+            length.to_string(),
+        );
     }
     if let (Some(member), Some(own)) = (line.member, product.member)
         && member.number != own.number
@@ -171,9 +234,17 @@ fn check_sample(location: &Location, line: &IndexLine, learned: Option<&Arc<Lear
 }
 
 /// The file's run where index lines cannot say it: `d=` has no minutes, some lines have no run.
-async fn run_with_minutes(location: &Location, lines: &Lines, known: &Known, shared: &Shared) -> Option<Instant> {
+async fn run_with_minutes(
+    location: &Location,
+    lines: &Lines,
+    known: &Known,
+    shared: &Shared,
+) -> Option<Instant> {
     let learned = |own: bool| {
-        known.iter().filter_map(|(_, learned)| learned.as_ref().ok()).find(|learned| own == (learned.location == *location))
+        known
+            .iter()
+            .filter_map(|(_, learned)| learned.as_ref().ok())
+            .find(|learned| own == (learned.location == *location))
     };
     let first = lines.lines.first()?;
     let has_minutes = |learned: &Arc<Learned>| learned.product.reference.seconds() % 3600 != 0;
@@ -183,19 +254,39 @@ async fn run_with_minutes(location: &Location, lines: &Lines, known: &Known, sha
     if first.run.is_some() && !learned(false).is_some_and(has_minutes) {
         return None;
     }
-    let sample = Sample { location: location.clone(), offset: first.offset, length: first.length, field: first.field };
-    learn(&sample, &shared.storage).await.ok().map(|learned| learned.product.reference)
+    let sample = Sample {
+        location: location.clone(),
+        offset: first.offset,
+        length: first.length,
+        field: first.field,
+    };
+    learn(&sample, &shared.storage)
+        .await
+        .ok()
+        .map(|learned| learned.product.reference)
 }
 
-fn rows(lookups: &[Lookup], lines: &Lines, known: &Known, run_of_file: Option<Instant>) -> FileRows {
-    let mut drafts = FileRows { words: lines.kinds.iter().map(|(words, _)| words.clone()).collect(), ..FileRows::default() };
+fn rows(
+    lookups: &[Lookup],
+    lines: &Lines,
+    known: &Known,
+    run_of_file: Option<Instant>,
+) -> FileRows {
+    let mut drafts = FileRows {
+        words: lines.kinds.iter().map(|(words, _)| words.clone()).collect(),
+        ..FileRows::default()
+    };
     let mut numbers = vec![None; known.len()];
     for (lookup, line) in lookups.iter().zip(&lines.lines) {
-        let Ok(at) = known.binary_search_by(|(other, _)| other.cmp(lookup)) else { continue };
+        let Ok(at) = known.binary_search_by(|(other, _)| other.cmp(lookup)) else {
+            continue;
+        };
         if *lookup == Lookup::NotGrib {
             continue;
         }
-        let Some((_, outcome)) = known.get(at) else { continue };
+        let Some((_, outcome)) = known.get(at) else {
+            continue;
+        };
         let own = matches!(lookup, Lookup::Own { .. });
         let draft = match outcome {
             Ok(learned) => {
@@ -215,7 +306,10 @@ fn rows(lookups: &[Lookup], lines: &Lines, known: &Known, run_of_file: Option<In
                 known: None,
                 words: None,
                 reference: run_of_file.or(line.run).unwrap_or(Instant(0)),
-                window: line.when.window().unwrap_or(Window::instant(line.when.step().unwrap_or(0))),
+                window: line
+                    .when
+                    .window()
+                    .unwrap_or(Window::instant(line.when.step().unwrap_or(0))),
                 member: line.member.map(|member| member.number),
                 offset: line.offset,
                 length: line.length,
@@ -224,12 +318,21 @@ fn rows(lookups: &[Lookup], lines: &Lines, known: &Known, run_of_file: Option<In
                 reason: Some(Arc::clone(reason)),
             },
         };
-        drafts.rows.push(DraftRow { words: Some(line.kind as usize), ..draft });
+        drafts.rows.push(DraftRow {
+            words: Some(line.kind as usize),
+            ..draft
+        });
     }
     drafts
 }
 
-fn placed(line: &IndexLine, learned: &Learned, number: usize, own: bool, run_of_file: Option<Instant>) -> DraftRow {
+fn placed(
+    line: &IndexLine,
+    learned: &Learned,
+    number: usize,
+    own: bool,
+    run_of_file: Option<Instant>,
+) -> DraftRow {
     let product = &learned.product;
     let window = match line.when {
         _ if own => product.window,
@@ -239,7 +342,11 @@ fn placed(line: &IndexLine, learned: &Learned, number: usize, own: bool, run_of_
         When::End(end) => Window { start: 0, end },
         When::Header => product.window,
     };
-    let reference = if own { Some(product.reference) } else { run_of_file.or(line.run) };
+    let reference = if own {
+        Some(product.reference)
+    } else {
+        run_of_file.or(line.run)
+    };
     let member = if own { product.member } else { line.member };
     DraftRow {
         known: Some(number),
@@ -250,7 +357,11 @@ fn placed(line: &IndexLine, learned: &Learned, number: usize, own: bool, run_of_
         offset: line.offset,
         length: line.length,
         field: line.field,
-        status: if learned.unsupported.is_some() { Status::Unsupported } else { Status::Placed },
+        status: if learned.unsupported.is_some() {
+            Status::Unsupported
+        } else {
+            Status::Placed
+        },
         reason: learned.unsupported.clone(),
     }
 }
@@ -280,14 +391,21 @@ impl FileRows {
                         reference: product.reference,
                         window: product.window,
                         member: product.member.map(|member| member.number),
-                        status: if learned.unsupported.is_some() { Status::Unsupported } else { Status::Placed },
+                        status: if learned.unsupported.is_some() {
+                            Status::Unsupported
+                        } else {
+                            Status::Placed
+                        },
                         reason: learned.unsupported.clone(),
                         ..base
                     };
                     drafts.known.push(Arc::new(learned));
                     row
                 }
-                Err(reason) => DraftRow { reason: Some(reason), ..base },
+                Err(reason) => DraftRow {
+                    reason: Some(reason),
+                    ..base
+                },
             });
         }
         drafts

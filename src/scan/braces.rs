@@ -17,7 +17,14 @@ pub fn expand_braces(pattern: &str) -> Option<Vec<String>> {
         if done.len().saturating_mul(choices.len()) > MOST_NAMES {
             return None;
         }
-        done = done.iter().flat_map(|start| choices.iter().map(move |choice| format!("{start}{before}{choice}"))).collect();
+        done = done
+            .iter()
+            .flat_map(|start| {
+                choices
+                    .iter()
+                    .map(move |choice| format!("{start}{before}{choice}"))
+            })
+            .collect();
         rest = after;
     }
     Some(done.into_iter().map(|start| start + rest).collect())
@@ -36,7 +43,11 @@ fn choices(inside: &str) -> Option<Vec<String>> {
     let parts: Vec<&str> = inside.split("..").collect();
     let (first, last, step) = match parts.as_slice() {
         [first, last] => (*first, *last, 1),
-        [first, last, step] => (*first, *last, step.parse::<usize>().ok().filter(|step| *step > 0)?),
+        [first, last, step] => (
+            *first,
+            *last,
+            step.parse::<usize>().ok().filter(|step| *step > 0)?,
+        ),
         _ => return None,
     };
     let width = first.len().max(last.len());
@@ -45,8 +56,18 @@ fn choices(inside: &str) -> Option<Vec<String>> {
         return Some(Vec::new());
     }
     let padded = first.len() == last.len() || first.starts_with('0') || last.starts_with('0');
-    let write = |value: u64| if padded { format!("{value:0width$}") } else { value.to_string() };
-    Some(if from <= to { (from..=to).step_by(step).map(write).collect() } else { (to..=from).rev().step_by(step).map(write).collect() })
+    let write = |value: u64| {
+        if padded {
+            format!("{value:0width$}")
+        } else {
+            value.to_string()
+        }
+    };
+    Some(if from <= to {
+        (from..=to).step_by(step).map(write).collect()
+    } else {
+        (to..=from).rev().step_by(step).map(write).collect()
+    })
 }
 
 #[cfg(test)]
@@ -55,9 +76,15 @@ mod tests {
 
     #[test]
     fn patterns_expand_as_in_a_shell() {
-        assert_eq!(expand_braces("f{000..012..6}").unwrap(), ["f000", "f006", "f012"]);
+        assert_eq!(
+            expand_braces("f{000..012..6}").unwrap(),
+            ["f000", "f006", "f012"]
+        );
         assert_eq!(expand_braces("{9..11}").unwrap(), ["9", "10", "11"]);
-        assert_eq!(expand_braces("{a,b}/{1..2}x").unwrap(), ["a/1x", "a/2x", "b/1x", "b/2x"]);
+        assert_eq!(
+            expand_braces("{a,b}/{1..2}x").unwrap(),
+            ["a/1x", "a/2x", "b/1x", "b/2x"]
+        );
         assert_eq!(expand_braces("plain").unwrap(), ["plain"]);
         assert_eq!(expand_braces("{odd}").unwrap(), ["{odd}"]);
         assert_eq!(expand_braces("open{1..").unwrap(), ["open{1.."]);

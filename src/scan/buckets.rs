@@ -15,7 +15,8 @@ const ACCUMULATION: u8 = 1;
 
 /// Writes the bucket of every accumulation into its row's kind.
 pub(super) fn assign(builder: &mut Builder) {
-    let accumulations: Vec<Option<Quantity>> = builder.table().kinds.iter().map(Quantity::of).collect();
+    let accumulations: Vec<Option<Quantity>> =
+        builder.table().kinds.iter().map(Quantity::of).collect();
     let mut windows: HashMap<&Quantity, BTreeSet<Window>> = HashMap::new();
     for row in &builder.table().rows {
         if let Some(Some(quantity)) = accumulations.get(row.kind as usize)
@@ -24,13 +25,27 @@ pub(super) fn assign(builder: &mut Builder) {
             windows.entry(quantity).or_default().insert(row.window);
         }
     }
-    let rules: HashMap<&Quantity, Rule> = windows.iter().map(|(quantity, windows)| (*quantity, Rule::of(windows))).collect();
+    let rules: HashMap<&Quantity, Rule> = windows
+        .iter()
+        .map(|(quantity, windows)| (*quantity, Rule::of(windows)))
+        .collect();
     let mut rows = std::mem::take(builder.rows_mut());
     for row in &mut rows {
-        let Some(Some(quantity)) = accumulations.get(row.kind as usize) else { continue };
-        let bucket = if row.window.start <= 0 { 0 } else { rules.get(quantity).map_or(row.window.length(), |rule| rule.period(row.window)) };
+        let Some(Some(quantity)) = accumulations.get(row.kind as usize) else {
+            continue;
+        };
+        let bucket = if row.window.start <= 0 {
+            0
+        } else {
+            rules
+                .get(quantity)
+                .map_or(row.window.length(), |rule| rule.period(row.window))
+        };
         if let Some(kind) = builder.table().kinds.get(row.kind as usize).cloned() {
-            row.kind = builder.kind(Kind { bucket_seconds: Some(bucket), ..kind });
+            row.kind = builder.kind(Kind {
+                bucket_seconds: Some(bucket),
+                ..kind
+            });
         }
     }
     *builder.rows_mut() = rows;
@@ -45,8 +60,14 @@ struct Quantity {
 
 impl Quantity {
     fn of(kind: &Kind) -> Option<Self> {
-        let identity = kind.identity.clone().filter(|identity| identity.statistic == Some(ACCUMULATION))?;
-        Some(Self { identity, grid: kind.grid })
+        let identity = kind
+            .identity
+            .clone()
+            .filter(|identity| identity.statistic == Some(ACCUMULATION))?;
+        Some(Self {
+            identity,
+            grid: kind.grid,
+        })
     }
 }
 
@@ -65,8 +86,14 @@ impl Rule {
         if windows.iter().any(|window| !ends.insert(window.end)) {
             return Self::ByLength;
         }
-        let period = windows.iter().fold(0, |period, window| gcd(period, window.start));
-        if period > 0 && windows.iter().all(|window| window.length() <= period) { Self::Reset(period) } else { Self::ByLength }
+        let period = windows
+            .iter()
+            .fold(0, |period, window| gcd(period, window.start));
+        if period > 0 && windows.iter().all(|window| window.length() <= period) {
+            Self::Reset(period)
+        } else {
+            Self::ByLength
+        }
     }
 
     fn period(&self, window: Window) -> i64 {
@@ -86,12 +113,23 @@ mod tests {
     use super::*;
 
     fn rule(windows: &[(i64, i64)]) -> Rule {
-        Rule::of(&windows.iter().map(|(start, end)| Window { start: start * 3600, end: end * 3600 }).collect())
+        Rule::of(
+            &windows
+                .iter()
+                .map(|(start, end)| Window {
+                    start: start * 3600,
+                    end: end * 3600,
+                })
+                .collect(),
+        )
     }
 
     #[test]
     fn gfs_buckets_are_reset_every_six_hours() {
-        assert_eq!(rule(&[(6, 7), (6, 9), (12, 15), (12, 18)]), Rule::Reset(6 * 3600));
+        assert_eq!(
+            rule(&[(6, 7), (6, 9), (12, 15), (12, 18)]),
+            Rule::Reset(6 * 3600)
+        );
     }
 
     #[test]

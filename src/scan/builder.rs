@@ -18,7 +18,9 @@ impl Builder {
             return *known;
         }
         let number = number_of(self.table.grids.len());
-        self.table.grids.push(GridRecord { section3: section3.to_vec() });
+        self.table.grids.push(GridRecord {
+            section3: section3.to_vec(),
+        });
         self.grids.insert(section3.to_vec(), number);
         number
     }

@@ -27,12 +27,18 @@ pub(super) fn add_pending(builder: &mut Builder, missing: Vec<MissingFile>) -> V
     let mut siblings: HashMap<String, Vec<(UrlFacts, Vec<Row>)>> = HashMap::new();
     let mut rows_of_object: HashMap<u32, Vec<Row>> = HashMap::new();
     for row in &builder.table().rows {
-        rows_of_object.entry(row.object).or_default().push(row.clone());
+        rows_of_object
+            .entry(row.object)
+            .or_default()
+            .push(row.clone());
     }
     for (object, rows) in rows_of_object {
         if let Some(known) = builder.table().objects.get(object as usize) {
             let url = known.location.as_str();
-            siblings.entry(product_key(url)).or_default().push((url_facts(url), rows));
+            siblings
+                .entry(product_key(url))
+                .or_default()
+                .push((url_facts(url), rows));
         }
     }
     for files in siblings.values_mut() {
@@ -47,28 +53,51 @@ pub(super) fn add_pending(builder: &mut Builder, missing: Vec<MissingFile>) -> V
         }
         let object = builder.object(file.object);
         let reason = &file.reason;
-        builder.rows(rows.into_iter().map(|row| Row { object, reason: Some(Arc::clone(reason)), ..row }));
+        builder.rows(rows.into_iter().map(|row| Row {
+            object,
+            reason: Some(Arc::clone(reason)),
+            ..row
+        }));
     }
     unknown
 }
 
-fn expected_rows(location: &Location, siblings: &HashMap<String, Vec<(UrlFacts, Vec<Row>)>>) -> Vec<Row> {
+fn expected_rows(
+    location: &Location,
+    siblings: &HashMap<String, Vec<(UrlFacts, Vec<Row>)>>,
+) -> Vec<Row> {
     let facts = url_facts(location.as_str());
-    let (Some(run), Some(step)) = (facts.run, facts.step) else { return Vec::new() };
-    let Some(files) = siblings.get(&product_key(location.as_str())) else { return Vec::new() };
+    let (Some(run), Some(step)) = (facts.run, facts.step) else {
+        return Vec::new();
+    };
+    let Some(files) = siblings.get(&product_key(location.as_str())) else {
+        return Vec::new();
+    };
     let distance = |other: &UrlFacts| {
         let other_step = other.step.unwrap_or(i64::MAX);
         // A file of the same step tells most; at step 0 there are no accumulations, so it is no model for the others.
-        ((other_step == 0) != (step == 0), other_step.abs_diff(step), other.run != Some(run))
+        (
+            (other_step == 0) != (step == 0),
+            other_step.abs_diff(step),
+            other.run != Some(run),
+        )
     };
-    let Some((model, rows)) = files.iter().min_by_key(|(other, _)| distance(other)) else { return Vec::new() };
+    let Some((model, rows)) = files.iter().min_by_key(|(other, _)| distance(other)) else {
+        return Vec::new();
+    };
     if (model.step == Some(0)) != (step == 0) {
         return Vec::new();
     }
-    let of_its_step = rows.iter().filter(|row| model.step.is_none_or(|own| row.window.end == own));
+    let of_its_step = rows
+        .iter()
+        .filter(|row| model.step.is_none_or(|own| row.window.end == own));
     of_its_step
         .map(|row| {
-            let start = if row.window.length() == 0 { step } else { row.window.start.min(step) };
+            let start = if row.window.length() == 0 {
+                step
+            } else {
+                row.window.start.min(step)
+            };
             Row {
                 reference: run,
                 window: Window { start, end: step },

@@ -47,7 +47,11 @@ pub(super) struct FileOutcome {
 /// Indexes one file. Never fails as a whole: what goes wrong is in the outcome.
 pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutcome {
     let mut outcome = FileOutcome {
-        object: Object { location: source.location.clone(), size: source.size, etag: source.etag.clone() },
+        object: Object {
+            location: source.location.clone(),
+            size: source.size,
+            etag: source.etag.clone(),
+        },
         rows: FileRows::default(),
         account: Account::default(),
         missing: None,
@@ -55,10 +59,15 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
     };
     if !shared.always_scan {
         match shared.sidecars.read(&outcome.source, &shared.storage).await {
-            Ok(Some((sidecar, fetched))) => match by_index(&mut outcome, &sidecar, fetched, &shared).await {
-                Ok(()) => return outcome,
-                Err(reason) => outcome.account.remarks.push(format!("{reason}; section headers are walked instead")),
-            },
+            Ok(Some((sidecar, fetched))) => {
+                match by_index(&mut outcome, &sidecar, fetched, &shared).await {
+                    Ok(()) => return outcome,
+                    Err(reason) => outcome
+                        .account
+                        .remarks
+                        .push(format!("{reason}; section headers are walked instead")),
+                }
+            }
             Ok(None) => {}
             Err(error) => {
                 outcome.missing = Some(sentence(error.to_string()));
@@ -71,7 +80,12 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
 }
 
 /// Reads the rows from the index file; an error says why it is not believed.
-async fn by_index(outcome: &mut FileOutcome, sidecar: &Location, fetched: Fetched, shared: &Arc<Shared>) -> Result<(), String> {
+async fn by_index(
+    outcome: &mut FileOutcome,
+    sidecar: &Location,
+    fetched: Fetched,
+    shared: &Arc<Shared>,
+) -> Result<(), String> {
     let size = outcome.object.size;
     let name = sidecar.clone();
     let lines = tokio::task::spawn_blocking(move || read_lines(&fetched.bytes, size))
@@ -79,22 +93,42 @@ async fn by_index(outcome: &mut FileOutcome, sidecar: &Location, fetched: Fetche
         .map_err(|panic| format!("{name}: {panic}"))?
         .map_err(|reason| format!("{name}: {reason}"))?;
     let facts = url_facts(outcome.source.location.as_str());
-    if let (Some(run), Some(line)) = (facts.run, lines.lines.iter().find(|line| line.run.is_some_and(|own| Some(own) != facts.run)))
-        && line.run.is_some_and(|own| own.seconds().abs_diff(run.seconds()) >= 3600)
+    if let (Some(run), Some(line)) = (
+        facts.run,
+        lines
+            .lines
+            .iter()
+            .find(|line| line.run.is_some_and(|own| Some(own) != facts.run)),
+    ) && line
+        .run
+        .is_some_and(|own| own.seconds().abs_diff(run.seconds()) >= 3600)
     {
         let own = line.run.map(|own| own.path_name()).unwrap_or_default();
-        return Err(format!("{name}, line {}: is of the run {own}, the URL says {}", line.line, run.path_name()));
+        return Err(format!(
+            "{name}, line {}: is of the run {own}, the URL says {}",
+            line.line,
+            run.path_name()
+        ));
     }
     let product = product_key(outcome.source.location.as_str());
-    let rows = assemble(&outcome.source.location, &product, &lines, shared).await.map_err(|reason| format!("{name}: {reason}"))?;
-    for learned in rows.known.iter().filter(|learned| learned.location == outcome.source.location) {
+    let rows = assemble(&outcome.source.location, &product, &lines, shared)
+        .await
+        .map_err(|reason| format!("{name}: {reason}"))?;
+    for learned in rows
+        .known
+        .iter()
+        .filter(|learned| learned.location == outcome.source.location)
+    {
         outcome.object.size = outcome.object.size.or(learned.object_size);
         outcome.object.etag = outcome.object.etag.take().or_else(|| learned.etag.clone());
     }
     if let Some(size) = outcome.object.size
         && let Some(row) = rows.rows.iter().find(|row| row.offset >= size)
     {
-        return Err(format!("{name}: a message at byte {} of an object of {size} bytes", row.offset));
+        return Err(format!(
+            "{name}: a message at byte {} of an object of {size} bytes",
+            row.offset
+        ));
     }
     outcome.account.indexed_files = 1;
     outcome.rows = rows;
@@ -104,7 +138,12 @@ async fn by_index(outcome: &mut FileOutcome, sidecar: &Location, fetched: Fetche
 fn read_lines(bytes: &Bytes, size: Option<u64>) -> Result<Lines, String> {
     let file = parse(bytes, size).map_err(|error| error.to_string())?;
     if file.asks_rescan() {
-        let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<String> = file
+            .warnings
+            .iter()
+            .filter(|w| w.asks_rescan())
+            .map(|warning| format!("{warning:?}"))
+            .collect();
         return Err(warnings.join("; "));
     }
     let kinds = file
@@ -118,7 +157,10 @@ fn read_lines(bytes: &Bytes, size: Option<u64>) -> Result<Lines, String> {
             (kind.words.to_string(), bufr)
         })
         .collect();
-    Ok(Lines { lines: file.lines, kinds })
+    Ok(Lines {
+        lines: file.lines,
+        kinds,
+    })
 }
 
 /// Walks the section headers of the whole file.

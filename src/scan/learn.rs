@@ -69,15 +69,22 @@ impl Learner {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let start = || {
                 let (sample, storage) = (sample.clone(), storage.clone());
-                async move { learn(&sample, &storage).await.map(Arc::new) }.boxed().shared()
+                async move { learn(&sample, &storage).await.map(Arc::new) }
+                    .boxed()
+                    .shared()
             };
             known.entry(key.clone()).or_insert_with(start).clone()
         };
         let outcome = flight.await;
         if outcome.is_err() {
             let own = learn(sample, storage).await.map(Arc::new)?;
-            let settled: Flight = futures::future::ready(Ok(Arc::clone(&own))).boxed().shared();
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, settled);
+            let settled: Flight = futures::future::ready(Ok(Arc::clone(&own)))
+                .boxed()
+                .shared();
+            self.known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key, settled);
             return Ok(own);
         }
         outcome
@@ -91,17 +98,30 @@ pub(super) async fn learn(sample: &Sample, storage: &Storage) -> Result<Learned,
         return fields
             .into_iter()
             .find(|field| field.field == sample.field)
-            .ok_or_else(|| sentence(format!("{}: the message at byte {} has no field {}", sample.location, sample.offset, sample.field + 1)))?
+            .ok_or_else(|| {
+                sentence(format!(
+                    "{}: the message at byte {} has no field {}",
+                    sample.location,
+                    sample.offset,
+                    sample.field + 1
+                ))
+            })?
             .learned;
     }
-    let mut wanted = sample.length.map_or(FIRST_READ, |length| length.min(FIRST_READ));
+    let mut wanted = sample
+        .length
+        .map_or(FIRST_READ, |length| length.min(FIRST_READ));
     loop {
         let range = ByteRange::new(sample.offset, wanted);
-        let fetched = storage.get(&sample.location, range, Short::Allow).await.map_err(|error| sentence(error.to_string()))?;
+        let fetched = storage
+            .get(&sample.location, range, Short::Allow)
+            .await
+            .map_err(|error| sentence(error.to_string()))?;
         let refused = |reason: String| sentence(format!("{}, {range}: {reason}", sample.location));
         match Head::parse(&fetched.bytes).map_err(|error| refused(error.to_string()))? {
             HeadOutcome::Found(head) => {
-                let product = Product::parse(head.indicator.discipline, head.section1, head.section4);
+                let product =
+                    Product::parse(head.indicator.discipline, head.section1, head.section4);
                 return Ok(Learned {
                     product: product.map_err(|error| refused(error.to_string()))?,
                     section3: head.section3.into(),
@@ -116,7 +136,9 @@ pub(super) async fn learn(sample: &Sample, storage: &Storage) -> Result<Learned,
             HeadOutcome::NeedMore(more) => {
                 let more = more as u64;
                 if (fetched.bytes.len() as u64) < wanted || more <= wanted {
-                    return Err(refused("the object ends inside the headers of the message".to_owned()));
+                    return Err(refused(
+                        "the object ends inside the headers of the message".to_owned(),
+                    ));
                 }
                 wanted = more;
             }

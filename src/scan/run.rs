@@ -28,7 +28,10 @@ pub struct ScanConfig {
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { always_scan: false, files_at_once: 64 }
+        Self {
+            always_scan: false,
+            files_at_once: 64,
+        }
     }
 }
 
@@ -71,7 +74,10 @@ pub async fn build(
     if sources.is_empty() {
         return Err(ScanError::NoSources);
     }
-    let mut account = Account { files: sources.len(), ..Account::default() };
+    let mut account = Account {
+        files: sources.len(),
+        ..Account::default()
+    };
     let shared = Arc::new(Shared {
         storage: storage.clone(),
         sidecars: Sidecars::default(),
@@ -104,16 +110,27 @@ pub async fn build(
     let table = builder.into_table();
     count(&table, &mut account);
     if table.rows.is_empty() {
-        let reason = account.problems.first().map(|problem| format!("{}: {}", problem.location, problem.reason));
+        let reason = account
+            .problems
+            .first()
+            .map(|problem| format!("{}: {}", problem.location, problem.reason));
         return Err(ScanError::Nothing(reason.unwrap_or_default()));
     }
     Ok((table, account))
 }
 
-fn add_file(builder: &mut Builder, outcome: FileOutcome, account: &mut Account, missing: &mut Vec<MissingFile>) {
+fn add_file(
+    builder: &mut Builder,
+    outcome: FileOutcome,
+    account: &mut Account,
+    missing: &mut Vec<MissingFile>,
+) {
     account.add(outcome.account);
     if let Some(reason) = outcome.missing {
-        missing.push(MissingFile { object: outcome.object, reason });
+        missing.push(MissingFile {
+            object: outcome.object,
+            reason,
+        });
         return;
     }
     let object = builder.object(outcome.object);
@@ -121,16 +138,22 @@ fn add_file(builder: &mut Builder, outcome: FileOutcome, account: &mut Account, 
     let mut numbers = std::collections::HashMap::new();
     let mut rows = Vec::with_capacity(drafts.rows.len());
     for draft in drafts.rows {
-        let kind = *numbers.entry((draft.known, draft.words)).or_insert_with(|| {
-            let learned = draft.known.and_then(|known| drafts.known.get(known));
-            let grid = learned.map(|learned| builder.grid(&learned.section3));
-            builder.kind(Kind {
-                identity: learned.map(|learned| learned.product.identity.clone()),
-                bucket_seconds: None,
-                grid,
-                words: draft.words.and_then(|words| drafts.words.get(words)).cloned().unwrap_or_default(),
-            })
-        });
+        let kind = *numbers
+            .entry((draft.known, draft.words))
+            .or_insert_with(|| {
+                let learned = draft.known.and_then(|known| drafts.known.get(known));
+                let grid = learned.map(|learned| builder.grid(&learned.section3));
+                builder.kind(Kind {
+                    identity: learned.map(|learned| learned.product.identity.clone()),
+                    bucket_seconds: None,
+                    grid,
+                    words: draft
+                        .words
+                        .and_then(|words| drafts.words.get(words))
+                        .cloned()
+                        .unwrap_or_default(),
+                })
+            });
         rows.push(Row {
             kind,
             reference: draft.reference,
@@ -155,8 +178,13 @@ fn count(table: &Table, account: &mut Account) {
             Status::Placed => account.placed += 1,
             Status::Twin => {}
             Status::Conflict | Status::Pending | Status::Unplaced | Status::Unsupported => {
-                let Some(object) = table.objects.get(row.object as usize) else { continue };
-                let words = table.kinds.get(row.kind as usize).map_or("", |kind| kind.words.as_str());
+                let Some(object) = table.objects.get(row.object as usize) else {
+                    continue;
+                };
+                let words = table
+                    .kinds
+                    .get(row.kind as usize)
+                    .map_or("", |kind| kind.words.as_str());
                 let step = crate::time::step_text(row.window.end);
                 let name = match words {
                     "" => format!("byte {}, field {}", row.offset, row.field + 1),
@@ -166,7 +194,11 @@ fn count(table: &Table, account: &mut Account) {
                     location: object.location.clone(),
                     message: Some(name),
                     status: row.status,
-                    reason: row.reason.as_deref().unwrap_or("no reason recorded").to_owned(),
+                    reason: row
+                        .reason
+                        .as_deref()
+                        .unwrap_or("no reason recorded")
+                        .to_owned(),
                 });
             }
         }

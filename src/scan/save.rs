@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::grib::naming::name_array;
 use crate::location::{ByteRange, Location};
-use crate::storage::{Short, Storage, StorageError, StorageErrorKind};
+use crate::storage::{ErrorKind, Short, Storage, StorageError};
 use crate::table::atomic::write_file_atomically;
 use crate::table::merge::merge;
 use crate::table::read::read;
@@ -76,16 +76,26 @@ pub async fn load(location: &Location, storage: &Storage) -> Result<Table, SaveE
     } else if location.as_str().ends_with(SUFFIX) {
         return load_file(location, storage).await;
     }
-    let folder = if location.as_str().ends_with('/') { location.clone() } else { location.with_suffix("/") };
+    let folder = if location.as_str().ends_with('/') {
+        location.clone()
+    } else {
+        location.with_suffix("/")
+    };
     let listed = storage.list(&folder).await?;
     let mut tables = Vec::new();
-    for file in listed.iter().filter(|file| is_table(file.location.file_name())) {
+    for file in listed
+        .iter()
+        .filter(|file| is_table(file.location.file_name()))
+    {
         tables.push(load_file(&file.location, storage).await?);
     }
     if tables.is_empty() {
         return Err(SaveError::Empty(location.clone()));
     }
-    merge(tables).map_err(|error| SaveError::Table { location: location.clone(), error })
+    merge(tables).map_err(|error| SaveError::Table {
+        location: location.clone(),
+        error,
+    })
 }
 
 fn is_table(name: &str) -> bool {
@@ -93,11 +103,22 @@ fn is_table(name: &str) -> bool {
 }
 
 async fn load_file(location: &Location, storage: &Storage) -> Result<Table, SaveError> {
-    let range = ByteRange { offset: 0, length: None };
+    let range = ByteRange {
+        offset: 0,
+        length: None,
+    };
     let fetched = storage.get(location, range, Short::Refuse).await?;
     let table = tokio::task::spawn_blocking(move || read(fetched.bytes)).await;
-    let table = table.unwrap_or_else(|panic| Err(TableError::Io(panic.to_string())));
-    table.map_err(|error| SaveError::Table { location: location.clone(), error })
+    let table = table.unwrap_or_else(|panic| {
+        Err(TableError::Io {
+            action: "reading a table".to_owned(),
+            reason: panic.to_string(),
+        })
+    });
+    table.map_err(|error| SaveError::Table {
+        location: location.clone(),
+        error,
+    })
 }
 
 /// Writes a table to `destination`: to one file if it ends in `.parquet`, else one file per run into that directory.
@@ -107,7 +128,11 @@ async fn load_file(location: &Location, storage: &Storage) -> Result<Table, Save
 ///
 /// # Errors
 /// [`SaveError`], naming the file.
-pub async fn save(table: Table, destination: &Location, storage: &Storage) -> Result<Saved, SaveError> {
+pub async fn save(
+    table: Table,
+    destination: &Location,
+    storage: &Storage,
+) -> Result<Saved, SaveError> {
     let mut saved = Saved::default();
     if destination.as_str().ends_with(SUFFIX) {
         save_file(table, destination, storage, &mut saved).await?;
@@ -125,15 +150,35 @@ pub async fn save(table: Table, destination: &Location, storage: &Storage) -> Re
 }
 
 fn make_directory(path: &Path) -> Result<(), SaveError> {
-    std::fs::create_dir_all(path)
-        .map_err(|error| SaveError::Directory { path: path.display().to_string(), reason: error.to_string() })
+    std::fs::create_dir_all(path).map_err(|error| SaveError::Directory {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    })
 }
 
-async fn save_file(new: Table, file: &Location, storage: &Storage, saved: &mut Saved) -> Result<(), SaveError> {
-    let wrong = |error| SaveError::Table { location: file.clone(), error };
-    let existing = match storage.get(file, ByteRange { offset: 0, length: None }, Short::Refuse).await {
+async fn save_file(
+    new: Table,
+    file: &Location,
+    storage: &Storage,
+    saved: &mut Saved,
+) -> Result<(), SaveError> {
+    let wrong = |error| SaveError::Table {
+        location: file.clone(),
+        error,
+    };
+    let existing = match storage
+        .get(
+            file,
+            ByteRange {
+                offset: 0,
+                length: None,
+            },
+            Short::Refuse,
+        )
+        .await
+    {
         Ok(found) => Some(found.bytes),
-        Err(error) if error.kind() == StorageErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
     let table = match existing.clone() {
@@ -156,21 +201,41 @@ async fn save_file(new: Table, file: &Location, storage: &Storage, saved: &mut S
 
 /// An older table with the rows of a newer one: what the newer says of a file replaces what the older said of it.
 fn extend(mut older: Table, newer: Table) -> Result<Table, TableError> {
-    let again: HashSet<&Location> = newer.objects.iter().map(|object| &object.location).collect();
-    let replaced: Vec<bool> = older.objects.iter().map(|object| again.contains(&object.location)).collect();
-    older.rows.retain(|row| !replaced.get(row.object as usize).copied().unwrap_or(false));
+    let again: HashSet<&Location> = newer
+        .objects
+        .iter()
+        .map(|object| &object.location)
+        .collect();
+    let replaced: Vec<bool> = older
+        .objects
+        .iter()
+        .map(|object| again.contains(&object.location))
+        .collect();
+    older
+        .rows
+        .retain(|row| !replaced.get(row.object as usize).copied().unwrap_or(false));
     merge(vec![older, newer])
 }
 
 /// A table's rows as one table per run.
 fn by_run(table: Table) -> BTreeMap<Instant, Table> {
-    let Table { kinds, grids, objects, rows, complete_runs } = table;
+    let Table {
+        kinds,
+        grids,
+        objects,
+        rows,
+        complete_runs,
+    } = table;
     let mut parts: BTreeMap<Instant, Table> = BTreeMap::new();
     for row in rows {
         parts.entry(row.reference).or_default().rows.push(row);
     }
     for (run, part) in &mut parts {
-        part.complete_runs = complete_runs.iter().copied().filter(|complete| complete == run).collect();
+        part.complete_runs = complete_runs
+            .iter()
+            .copied()
+            .filter(|complete| complete == run)
+            .collect();
         part.kinds.clone_from(&kinds);
         part.grids.clone_from(&grids);
         part.objects.clone_from(&objects);
@@ -194,7 +259,7 @@ pub fn kind_columns(kind: &Kind) -> KindColumns {
     };
     let naming = name_array(identity, kind.bucket_seconds);
     KindColumns {
-        type_of_level: crate::grib::levels::level_type(identity).name.to_string(),
+        type_of_level: naming.level_type.name.to_string(),
         varname: naming.array,
         step_type: naming.step_type.to_owned(),
         name: naming.long_name,

@@ -22,13 +22,25 @@ pub(super) fn mark(builder: &mut Builder) -> u64 {
     }
     let mut order: Vec<usize> = (0..table.rows.len()).collect();
     order.sort_by_key(|index| {
-        table.rows.get(*index).map(|row| (rank.get(row.object as usize), row.offset, row.field))
+        table
+            .rows
+            .get(*index)
+            .map(|row| (rank.get(row.object as usize), row.offset, row.field))
     });
-    let mut seen: HashSet<(u32, Instant, Window, Option<u16>)> = HashSet::with_capacity(order.len());
+    let mut seen: HashSet<(u32, Instant, Window, Option<u16>)> =
+        HashSet::with_capacity(order.len());
     let mut twins = Vec::new();
     for index in order {
-        let Some(row) = table.rows.get(index).filter(|row| row.status == Status::Placed) else { continue };
-        let Some(Some(cell)) = cells.get(row.kind as usize) else { continue };
+        let Some(row) = table
+            .rows
+            .get(index)
+            .filter(|row| row.status == Status::Placed)
+        else {
+            continue;
+        };
+        let Some(Some(cell)) = cells.get(row.kind as usize) else {
+            continue;
+        };
         if !seen.insert((*cell, row.reference, row.window, row.member)) {
             twins.push(index);
         }
@@ -49,8 +61,15 @@ fn cells_of_kinds(kinds: &[Kind]) -> Vec<Option<u32>> {
     let mut cells = Vec::with_capacity(kinds.len());
     for kind in kinds {
         let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        let own = Kind { words: String::new(), ..kind.clone() };
-        cells.push(kind.identity.is_some().then(|| *numbers.entry(own).or_insert(next)));
+        let own = Kind {
+            words: String::new(),
+            ..kind.clone()
+        };
+        cells.push(
+            kind.identity
+                .is_some()
+                .then(|| *numbers.entry(own).or_insert(next)),
+        );
     }
     cells
 }

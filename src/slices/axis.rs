@@ -8,16 +8,23 @@ const MOST_SLOTS_PER_VALUE: usize = 16;
 ///
 /// `values` are seconds, ascending, without repetition; so is the result, and it holds all of them.
 pub(super) fn at_cadence(values: &[i64]) -> Vec<i64> {
-    let (Some(first), Some(last)) = (values.first(), values.last()) else { return Vec::new() };
+    let (Some(first), Some(last)) = (values.first(), values.last()) else {
+        return Vec::new();
+    };
     let cadence = values.windows(2).fold(0, |cadence, pair| match pair {
         [a, b] => gcd(cadence, b.abs_diff(*a)),
         _ => cadence,
     });
-    let slots = last.abs_diff(*first).checked_div(cadence).map_or(1, |steps| steps.saturating_add(1));
+    let slots = last
+        .abs_diff(*first)
+        .checked_div(cadence)
+        .map_or(1, |steps| steps.saturating_add(1));
     let most = u64::try_from(values.len().saturating_mul(MOST_SLOTS_PER_VALUE)).unwrap_or(u64::MAX);
     match (slots <= most, i64::try_from(cadence)) {
         (true, Ok(cadence)) if cadence > 0 => {
-            std::iter::successors(Some(*first), |at| at.checked_add(cadence)).take_while(|at| at <= last).collect()
+            std::iter::successors(Some(*first), |at| at.checked_add(cadence))
+                .take_while(|at| at <= last)
+                .collect()
         }
         _ => values.to_vec(),
     }

@@ -15,10 +15,18 @@ pub(super) type Choices = BTreeMap<i64, RunStep>;
 /// Among the runs that have a valid time, the smallest step wins whose levels and members are as many as any of them has; so a run
 /// that is still arriving does not blank what an older one holds, and one cell never mixes runs. Steps under `min_step`
 /// seconds do not count.
-pub(super) fn choose(collection: &Collection, group: &GridGroup, array: &FieldArray, min_step: i64) -> Choices {
+pub(super) fn choose(
+    collection: &Collection,
+    group: &GridGroup,
+    array: &FieldArray,
+    min_step: i64,
+) -> Choices {
     let mut best: BTreeMap<i64, (usize, i64, RunStep)> = BTreeMap::new();
     for cover in array.cells.coverage() {
-        let (Some(run), Some(step)) = (collection.runs.get(cover.run as usize), group.steps.get(cover.step as usize)) else {
+        let (Some(run), Some(step)) = (
+            collection.runs.get(cover.run as usize),
+            group.steps.get(cover.step as usize),
+        ) else {
             continue;
         };
         if cover.present == 0 || *step < min_step {
@@ -33,5 +41,7 @@ pub(super) fn choose(collection: &Collection, group: &GridGroup, array: &FieldAr
             })
             .or_insert(candidate);
     }
-    best.into_iter().map(|(valid, (_, _, choice))| (valid, choice)).collect()
+    best.into_iter()
+        .map(|(valid, (_, _, choice))| (valid, choice))
+        .collect()
 }

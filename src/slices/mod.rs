@@ -10,5 +10,5 @@ mod origin;
 mod slice;
 mod view;
 
-pub use slice::{Slice, SliceError, SliceGroup, SliceKind};
+pub use slice::{BestRule, Slice, SliceError, SliceGroup, SliceKind};
 pub use view::{StoreView, ViewGroup};

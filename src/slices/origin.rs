@@ -32,12 +32,21 @@ pub(super) fn axis_array(axis: &TimeAxis) -> Array {
     if let Some(cf_axis) = cf_axis {
         attributes.insert("axis".to_owned(), json!(cf_axis));
     }
-    integers(axis.name.to_owned(), dimensions, shape, axis.values.iter().map(|value| Some(*value)), attributes)
+    integers(
+        axis.name.to_owned(),
+        dimensions,
+        shape,
+        axis.values.iter().map(|value| Some(*value)),
+        attributes,
+    )
 }
 
 /// The auxiliary coordinates of a slice on one grid.
 pub(super) fn origins(slice: &Slice, collection: &Collection, group_index: usize) -> Origins {
-    let (Some(group), Some(slice_group)) = (collection.groups.get(group_index), slice.groups.get(group_index)) else {
+    let (Some(group), Some(slice_group)) = (
+        collection.groups.get(group_index),
+        slice.groups.get(group_index),
+    ) else {
         return Origins::default();
     };
     let mut origins = Origins::default();
@@ -53,9 +62,19 @@ pub(super) fn origins(slice: &Slice, collection: &Collection, group_index: usize
             let values = positions(axes).map(|values| derived(slice.kind, name, &values));
             let shape = axes.iter().map(|axis| axis.values.len() as u64).collect();
             let dimensions = axes.iter().map(|axis| axis.name.to_owned()).collect();
-            origins.arrays.push(integers(name.to_owned(), dimensions, shape, values, time_attributes(name)));
+            origins.arrays.push(integers(
+                name.to_owned(),
+                dimensions,
+                shape,
+                values,
+                time_attributes(name),
+            ));
             for array in &slice_group.arrays {
-                origins.of_array.entry(*array).or_default().push(name.to_owned());
+                origins
+                    .of_array
+                    .entry(*array)
+                    .or_default()
+                    .push(name.to_owned());
             }
         }
     }
@@ -102,19 +121,38 @@ fn derived(kind: SliceKind, name: &str, values: &[i64]) -> Option<i64> {
 /// `time` and `step` along valid_time: one pair for the arrays that come from the freshest run of each moment, a pair of its own for
 /// each array that does not (`time_tcc_avg`, `step_tcc_avg`).
 fn best_origins(slice: &Slice, collection: &Collection, group_index: usize, origins: &mut Origins) {
-    let (Some(group), Some(slice_group)) = (collection.groups.get(group_index), slice.groups.get(group_index)) else { return };
-    let Some(axis) = slice_group.axes.first() else { return };
+    let (Some(group), Some(slice_group)) = (
+        collection.groups.get(group_index),
+        slice.groups.get(group_index),
+    ) else {
+        return;
+    };
+    let Some(axis) = slice_group.axes.first() else {
+        return;
+    };
     let origin_of = |array: usize| -> Vec<Option<(i64, i64)>> {
         (0..axis.values.len())
             .map(|position| {
-                let (run, step) = slice.run_step(collection, group_index, array, &[position as u64])?;
-                Some((collection.runs.get(run as usize)?.seconds(), *group.steps.get(step as usize)?))
+                let (run, step) =
+                    slice.run_step(collection, group_index, array, &[position as u64])?;
+                Some((
+                    collection.runs.get(run as usize)?.seconds(),
+                    *group.steps.get(step as usize)?,
+                ))
             })
             .collect()
     };
-    let all: Vec<(usize, Vec<Option<(i64, i64)>>)> = slice_group.arrays.iter().map(|array| (*array, origin_of(*array))).collect();
+    let all: Vec<(usize, Vec<Option<(i64, i64)>>)> = slice_group
+        .arrays
+        .iter()
+        .map(|array| (*array, origin_of(*array)))
+        .collect();
     let freshest: Vec<Option<(i64, i64)>> = (0..axis.values.len())
-        .map(|position| all.iter().filter_map(|(_, origin)| origin.get(position).copied().flatten()).min_by_key(|(_, step)| *step))
+        .map(|position| {
+            all.iter()
+                .filter_map(|(_, origin)| origin.get(position).copied().flatten())
+                .min_by_key(|(_, step)| *step)
+        })
         .collect();
     let mut add = |suffix: &str, origin: &[Option<(i64, i64)>]| -> Vec<String> {
         let names = [format!("time{suffix}"), format!("step{suffix}")];
@@ -122,17 +160,39 @@ fn best_origins(slice: &Slice, collection: &Collection, group_index: usize, orig
         let dimensions = vec![axis.name.to_owned()];
         let [time, step] = names.clone();
         let times = origin.iter().map(|pair| pair.map(|(run, _)| run));
-        origins.arrays.push(integers(time, dimensions.clone(), shape.clone(), times, time_attributes("time")));
+        origins.arrays.push(integers(
+            time,
+            dimensions.clone(),
+            shape.clone(),
+            times,
+            time_attributes("time"),
+        ));
         let steps = origin.iter().map(|pair| pair.map(|(_, step)| step));
-        origins.arrays.push(integers(step, dimensions, shape, steps, time_attributes("step")));
+        origins.arrays.push(integers(
+            step,
+            dimensions,
+            shape,
+            steps,
+            time_attributes("step"),
+        ));
         names.to_vec()
     };
     let common = add("", &freshest);
     let mut of_array = BTreeMap::new();
     for (array, origin) in &all {
-        let same = origin.iter().zip(&freshest).all(|(own, fresh)| own.is_none() || own == fresh);
-        let name = group.arrays.get(*array).map_or("", |field| field.naming.array.as_str());
-        let names = if same { common.clone() } else { add(&format!("_{name}"), origin) };
+        let same = origin
+            .iter()
+            .zip(&freshest)
+            .all(|(own, fresh)| own.is_none() || own == fresh);
+        let name = group
+            .arrays
+            .get(*array)
+            .map_or("", |field| field.naming.array.as_str());
+        let names = if same {
+            common.clone()
+        } else {
+            add(&format!("_{name}"), origin)
+        };
         of_array.insert(*array, names);
     }
     origins.of_array = of_array;
@@ -142,13 +202,26 @@ fn best_origins(slice: &Slice, collection: &Collection, group_index: usize, orig
 type Windows = BTreeMap<usize, (i64, i64)>;
 
 /// Bounds variables: one per kind of window, shared by the arrays whose windows agree wherever both have one.
-fn window_bounds(slice: &Slice, collection: &Collection, group: &GridGroup, group_index: usize, origins: &mut Origins) {
-    let Some(slice_group) = slice.groups.get(group_index) else { return };
+fn window_bounds(
+    slice: &Slice,
+    collection: &Collection,
+    group: &GridGroup,
+    group_index: usize,
+    origins: &mut Origins,
+) {
+    let Some(slice_group) = slice.groups.get(group_index) else {
+        return;
+    };
     let windowed: Vec<usize> = slice_group
         .arrays
         .iter()
         .copied()
-        .filter(|array| group.arrays.get(*array).is_some_and(|field| field.naming.step_type != "instant"))
+        .filter(|array| {
+            group
+                .arrays
+                .get(*array)
+                .is_some_and(|field| field.naming.step_type != "instant")
+        })
         .collect();
     if windowed.is_empty() {
         return;
@@ -156,21 +229,42 @@ fn window_bounds(slice: &Slice, collection: &Collection, group: &GridGroup, grou
     // Along the step alone where that is an axis and every run has the same windows; along all axes otherwise.
     let step_axis = slice_group.axes.iter().position(|axis| axis.name == "step");
     let by_step: Option<Vec<(usize, Windows)>> = step_axis.and_then(|axis| {
-        windowed.iter().map(|array| Some((*array, windows(slice, collection, group_index, *array, Some(axis))?))).collect()
+        windowed
+            .iter()
+            .map(|array| {
+                Some((
+                    *array,
+                    windows(slice, collection, group_index, *array, Some(axis))?,
+                ))
+            })
+            .collect()
     });
     let along_step = by_step.is_some();
     let of_arrays = by_step.unwrap_or_else(|| {
         windowed
             .iter()
-            .map(|array| (*array, windows(slice, collection, group_index, *array, None).unwrap_or_default()))
+            .map(|array| {
+                (
+                    *array,
+                    windows(slice, collection, group_index, *array, None).unwrap_or_default(),
+                )
+            })
             .collect()
     });
-    let axes: Vec<&TimeAxis> =
-        slice_group.axes.iter().enumerate().filter(|(number, _)| !along_step || Some(*number) == step_axis).map(|(_, a)| a).collect();
+    let axes: Vec<&TimeAxis> = slice_group
+        .axes
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !along_step || Some(*number) == step_axis)
+        .map(|(_, a)| a)
+        .collect();
 
     let mut kinds: Vec<(Windows, Vec<usize>)> = Vec::new();
     for (array, own) in of_arrays {
-        let agrees = |known: &Windows| own.iter().all(|(position, window)| known.get(position).is_none_or(|other| other == window));
+        let agrees = |known: &Windows| {
+            own.iter()
+                .all(|(position, window)| known.get(position).is_none_or(|other| other == window))
+        };
         match kinds.iter_mut().find(|(known, _)| agrees(known)) {
             Some((known, arrays)) => {
                 known.extend(own);
@@ -181,9 +275,16 @@ fn window_bounds(slice: &Slice, collection: &Collection, group: &GridGroup, grou
     }
     for (windows, arrays) in kinds {
         let from_start = windows.values().all(|(start, _)| *start == 0);
-        let first = arrays.first().and_then(|array| group.arrays.get(*array)).map_or("", |field| field.naming.array.as_str());
+        let first = arrays
+            .first()
+            .and_then(|array| group.arrays.get(*array))
+            .map_or("", |field| field.naming.array.as_str());
         let taken = |name: &str| origins.arrays.iter().any(|array| array.name == name);
-        let name = if from_start && !taken("step_bounds") { "step_bounds".to_owned() } else { format!("step_bounds_{first}") };
+        let name = if from_start && !taken("step_bounds") {
+            "step_bounds".to_owned()
+        } else {
+            format!("step_bounds_{first}")
+        };
         let count: usize = axes.iter().map(|axis| axis.values.len()).product();
         let values = (0..count).flat_map(|position| {
             let window = windows.get(&position);
@@ -195,17 +296,36 @@ fn window_bounds(slice: &Slice, collection: &Collection, group: &GridGroup, grou
         shape.push(2);
         let mut attributes = time_attributes("step");
         attributes.remove("standard_name");
-        attributes.insert("long_name".to_owned(), json!("start and end of the window, from the reference time"));
-        origins.arrays.push(integers(name.clone(), dimensions, shape, values, attributes));
+        attributes.insert(
+            "long_name".to_owned(),
+            json!("start and end of the window, from the reference time"),
+        );
+        origins.arrays.push(integers(
+            name.clone(),
+            dimensions,
+            shape,
+            values,
+            attributes,
+        ));
         for array in arrays {
-            origins.of_array.entry(array).or_default().push(name.clone());
+            origins
+                .of_array
+                .entry(array)
+                .or_default()
+                .push(name.clone());
             origins.bounds_of_array.insert(array, name.clone());
         }
     }
 }
 
 /// Windows of an array's cells by linear position along all axes, or along `only` one: then `None` if runs disagree.
-fn windows(slice: &Slice, collection: &Collection, group_index: usize, array: usize, only: Option<usize>) -> Option<Windows> {
+fn windows(
+    slice: &Slice,
+    collection: &Collection,
+    group_index: usize,
+    array: usize,
+    only: Option<usize>,
+) -> Option<Windows> {
     let group = collection.groups.get(group_index)?;
     let axes = &slice.groups.get(group_index)?.axes;
     let field = group.arrays.get(array)?;
@@ -221,7 +341,12 @@ fn windows(slice: &Slice, collection: &Collection, group_index: usize, array: us
     let mut windows = Windows::new();
     for linear in 0..lengths.iter().product::<u64>() {
         let at = crate::zarr::key::chunk_positions(linear, &lengths);
-        let Some(window) = slice.run_step(collection, group_index, array, &at).and_then(|key| window_of.get(&key)) else { continue };
+        let Some(window) = slice
+            .run_step(collection, group_index, array, &at)
+            .and_then(|key| window_of.get(&key))
+        else {
+            continue;
+        };
         let position = match only {
             Some(axis) => at.get(axis).copied().unwrap_or_default(),
             None => linear,
@@ -274,7 +399,20 @@ pub(super) fn integers(
         gaps |= value.is_none();
         bytes.extend_from_slice(&value.unwrap_or(FILL_INT64).to_le_bytes());
     }
-    let fill = if gaps { Fill::Integer(FILL_INT64) } else { Fill::None };
+    let fill = if gaps {
+        Fill::Integer(FILL_INT64)
+    } else {
+        Fill::None
+    };
     let chunks = shape.clone();
-    Array { name, dimensions, shape, chunks, data_type: DataType::Int64, fill, attributes, content: Content::Inline(Bytes::from(bytes)) }
+    Array {
+        name,
+        dimensions,
+        shape,
+        chunks,
+        data_type: DataType::Int64,
+        fill,
+        attributes,
+        content: Content::Inline(Bytes::from(bytes)),
+    }
 }

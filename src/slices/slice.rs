@@ -29,7 +29,9 @@ pub enum SliceKind {
 
 /// A text that names no slice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no slice: run_time, valid_time, horizon, best_available, runs/2026-11-22T00, leads/024h, valid/2026-11-22T12")]
+#[error(
+    "`{0}` is no slice: run_time, valid_time, horizon, best_available, runs/2026-11-22T00, leads/024h, valid/2026-11-22T12"
+)]
 pub struct SliceError(String);
 
 impl fmt::Display for SliceKind {
@@ -55,12 +57,14 @@ impl FromStr for SliceKind {
             "best_available" => Some(Self::BestAvailable),
             "valid_time" => Some(Self::ValidTime),
             "horizon" => Some(Self::Horizon),
-            _ => text.split_once('/').and_then(|(folder, name)| match folder {
-                "runs" => Instant::parse(name).map(Self::Run),
-                "valid" => Instant::parse(name).map(Self::Valid),
-                "leads" => parse_lead(name).map(Self::Lead),
-                _ => None,
-            }),
+            _ => text
+                .split_once('/')
+                .and_then(|(folder, name)| match folder {
+                    "runs" => Instant::parse(name).map(Self::Run),
+                    "valid" => Instant::parse(name).map(Self::Valid),
+                    "leads" => parse_lead(name).map(Self::Lead),
+                    _ => None,
+                }),
         };
         kind.ok_or_else(|| SliceError(text.to_owned()))
     }
@@ -69,15 +73,26 @@ impl FromStr for SliceKind {
 /// Name of a lead in paths: hours with three digits (`024h`), else as [`step_text`].
 #[must_use]
 pub(crate) fn lead_name(step: i64) -> String {
-    if step >= 0 && step % 3600 == 0 { format!("{:03}h", step / 3600) } else { step_text(step) }
+    if step >= 0 && step % 3600 == 0 {
+        format!("{:03}h", step / 3600)
+    } else {
+        step_text(step)
+    }
 }
 
 fn parse_lead(name: &str) -> Option<i64> {
     let step = match name.strip_suffix('h').map(str::parse::<i64>) {
         Some(Ok(hours)) => hours.checked_mul(3600)?,
         _ => {
-            let (hours, minutes) = name.strip_suffix('m')?.split_once('h').unwrap_or(("0", name.strip_suffix('m')?));
-            hours.parse::<i64>().ok()?.checked_mul(3600)?.checked_add(minutes.parse::<i64>().ok()?.checked_mul(60)?)?
+            let (hours, minutes) = name
+                .strip_suffix('m')?
+                .split_once('h')
+                .unwrap_or(("0", name.strip_suffix('m')?));
+            hours
+                .parse::<i64>()
+                .ok()?
+                .checked_mul(3600)?
+                .checked_add(minutes.parse::<i64>().ok()?.checked_mul(60)?)?
         }
     };
     (lead_name(step) == name).then_some(step)
@@ -123,7 +138,10 @@ pub struct BestRule {
 
 impl Default for BestRule {
     fn default() -> Self {
-        Self { min_step: i64::MIN, totals: false }
+        Self {
+            min_step: i64::MIN,
+            totals: false,
+        }
     }
 }
 
@@ -131,13 +149,23 @@ impl Slice {
     /// The slice `kind` of a collection.
     #[must_use]
     pub fn new(kind: SliceKind, collection: &Collection, best: BestRule) -> Self {
-        let groups = collection.groups.iter().map(|group| SliceGroup::new(kind, collection, group, best)).collect();
+        let groups = collection
+            .groups
+            .iter()
+            .map(|group| SliceGroup::new(kind, collection, group, best))
+            .collect();
         Self { kind, groups }
     }
 
     /// Run and step of the cell at `positions` along the axes, or `None` where there can be none.
     #[must_use]
-    pub fn run_step(&self, collection: &Collection, group: usize, array: usize, positions: &[u64]) -> Option<RunStep> {
+    pub fn run_step(
+        &self,
+        collection: &Collection,
+        group: usize,
+        array: usize,
+        positions: &[u64],
+    ) -> Option<RunStep> {
         let slice_group = self.groups.get(group)?;
         let steps = &collection.groups.get(group)?.steps;
         let value = |axis: usize| {
@@ -151,7 +179,9 @@ impl Slice {
             SliceKind::Run(run) => (run.seconds(), value(0)?.checked_sub(run.seconds())?),
             SliceKind::Lead(step) => (value(0)?.checked_sub(step)?, step),
             SliceKind::Valid(moment) => (value(0)?, moment.seconds().checked_sub(value(0)?)?),
-            SliceKind::BestAvailable => return slice_group.choices.get(array)?.get(&value(0)?).copied(),
+            SliceKind::BestAvailable => {
+                return slice_group.choices.get(array)?.get(&value(0)?).copied();
+            }
         };
         let run = collection.runs.binary_search(&Instant(run)).ok()?;
         let step = steps.binary_search(&step).ok()?;
@@ -165,7 +195,12 @@ impl SliceGroup {
         let all: Vec<usize> = (0..group.arrays.len()).collect();
         let axis = |name, values| TimeAxis { name, values };
         let having = |wanted: &dyn Fn(i64, i64) -> bool| -> Vec<usize> {
-            all.iter().copied().filter(|array| cell_times(collection, group, *array).any(|(run, step)| wanted(run, step))).collect()
+            all.iter()
+                .copied()
+                .filter(|array| {
+                    cell_times(collection, group, *array).any(|(run, step)| wanted(run, step))
+                })
+                .collect()
         };
         let moments = |arrays: &[usize], pick: &dyn Fn(i64, i64) -> Option<i64>| -> Vec<i64> {
             let mut values: Vec<i64> = arrays
@@ -179,15 +214,33 @@ impl SliceGroup {
         };
         let mut choices = Vec::new();
         let (axes, arrays) = match kind {
-            SliceKind::RunTime => (vec![axis("time", at_cadence(&runs)), axis("step", group.steps.clone())], all),
+            SliceKind::RunTime => (
+                vec![
+                    axis("time", at_cadence(&runs)),
+                    axis("step", group.steps.clone()),
+                ],
+                all,
+            ),
             SliceKind::ValidTime | SliceKind::Horizon => {
-                let valid = axis("valid_time", at_cadence(&moments(&all, &|run, step| Some(run + step))));
+                let valid = axis(
+                    "valid_time",
+                    at_cadence(&moments(&all, &|run, step| Some(run + step))),
+                );
                 let step = axis("step", group.steps.clone());
-                (if kind == SliceKind::ValidTime { vec![valid, step] } else { vec![step, valid] }, all)
+                (
+                    if kind == SliceKind::ValidTime {
+                        vec![valid, step]
+                    } else {
+                        vec![step, valid]
+                    },
+                    all,
+                )
             }
             SliceKind::Run(wanted) => {
                 let arrays = having(&|run, _| run == wanted.seconds());
-                let values = moments(&arrays, &|run, step| (run == wanted.seconds()).then_some(run + step));
+                let values = moments(&arrays, &|run, step| {
+                    (run == wanted.seconds()).then_some(run + step)
+                });
                 (vec![axis("valid_time", values)], arrays)
             }
             SliceKind::Lead(wanted) => {
@@ -197,36 +250,64 @@ impl SliceGroup {
             }
             SliceKind::Valid(wanted) => {
                 let arrays = having(&|run, step| run + step == wanted.seconds());
-                let values = moments(&arrays, &|run, step| (run + step == wanted.seconds()).then_some(run));
+                let values = moments(&arrays, &|run, step| {
+                    (run + step == wanted.seconds()).then_some(run)
+                });
                 (vec![axis("time", at_cadence(&values))], arrays)
             }
             SliceKind::BestAvailable => {
-                let shown = |array: usize| group.arrays.get(array).is_some_and(|a| best.totals || !a.is_run_total());
-                let arrays: Vec<usize> = all.iter().copied().filter(|array| shown(*array)).collect();
+                let shown = |array: usize| {
+                    group
+                        .arrays
+                        .get(array)
+                        .is_some_and(|a| best.totals || !a.is_run_total())
+                };
+                let arrays: Vec<usize> =
+                    all.iter().copied().filter(|array| shown(*array)).collect();
                 choices = group
                     .arrays
                     .iter()
                     .enumerate()
                     .map(|(array, field)| {
-                        if shown(array) { choose(collection, group, field, best.min_step) } else { Choices::new() }
+                        if shown(array) {
+                            choose(collection, group, field, best.min_step)
+                        } else {
+                            Choices::new()
+                        }
                     })
                     .collect();
-                let mut values: Vec<i64> = choices.iter().flat_map(|choices| choices.keys().copied()).collect();
+                let mut values: Vec<i64> = choices
+                    .iter()
+                    .flat_map(|choices| choices.keys().copied())
+                    .collect();
                 values.sort_unstable();
                 values.dedup();
                 (vec![axis("valid_time", at_cadence(&values))], arrays)
             }
         };
-        Self { axes, choices, arrays }
+        Self {
+            axes,
+            choices,
+            arrays,
+        }
     }
 }
 
 /// Run and step, in seconds, of every run and step in which an array has cells.
-fn cell_times<'a>(collection: &'a Collection, group: &'a GridGroup, array: usize) -> impl Iterator<Item = (i64, i64)> + 'a {
-    group.arrays.get(array).into_iter().flat_map(|field| field.cells.coverage()).filter_map(|cover| {
-        let run = collection.runs.get(cover.run as usize)?.seconds();
-        Some((run, *group.steps.get(cover.step as usize)?))
-    })
+fn cell_times<'a>(
+    collection: &'a Collection,
+    group: &'a GridGroup,
+    array: usize,
+) -> impl Iterator<Item = (i64, i64)> + 'a {
+    group
+        .arrays
+        .get(array)
+        .into_iter()
+        .flat_map(|field| field.cells.coverage())
+        .filter_map(|cover| {
+            let run = collection.runs.get(cover.run as usize)?.seconds();
+            Some((run, *group.steps.get(cover.step as usize)?))
+        })
 }
 
 #[cfg(test)]
@@ -235,10 +316,26 @@ mod tests {
 
     #[test]
     fn slices_are_named_and_read() {
-        for text in ["run_time", "best_available", "valid_time", "horizon", "runs/2026-11-22T00", "leads/024h", "leads/1h15m", "valid/2026-11-22T12"] {
+        for text in [
+            "run_time",
+            "best_available",
+            "valid_time",
+            "horizon",
+            "runs/2026-11-22T00",
+            "leads/024h",
+            "leads/1h15m",
+            "valid/2026-11-22T12",
+        ] {
             assert_eq!(text.parse::<SliceKind>().unwrap().to_string(), text);
         }
-        for text in ["", "runs", "runs/x", "leads/24h", "leads/-6h", "run_time.zarr"] {
+        for text in [
+            "",
+            "runs",
+            "runs/x",
+            "leads/24h",
+            "leads/-6h",
+            "run_time.zarr",
+        ] {
             assert!(text.parse::<SliceKind>().is_err(), "{text}");
         }
     }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::origin::{BOUNDS_DIMENSION, axis_array, origins};
 use super::slice::{BestRule, Slice, SliceKind};
 use crate::dataset::cells::CellKey;
-use crate::dataset::{CellState, Collection, FieldArray, GridGroup, LevelAxis};
+use crate::dataset::horizontal::MAPPING;
+use crate::dataset::{CellState, Collection, FieldArray, GridGroup, Horizontal, LevelAxis};
 use crate::zarr::key::chunk_positions;
 use crate::zarr::model::{Array, Attributes, Content, DataType, Fill, Group};
 
@@ -39,12 +40,28 @@ impl StoreView {
         let slice = Slice::new(kind, &collection, best);
         let mut groups: Vec<ViewGroup> = Vec::new();
         for (index, group) in collection.groups.iter().enumerate() {
-            if slice.groups.get(index).is_some_and(|slice_group| !slice_group.arrays.is_empty()) {
-                let name = if groups.is_empty() { String::new() } else { group.name.clone() };
-                groups.push(ViewGroup { index, name, model: group_model(&slice, &collection, index, group) });
+            if slice
+                .groups
+                .get(index)
+                .is_some_and(|slice_group| !slice_group.arrays.is_empty())
+            {
+                let name = if groups.is_empty() {
+                    String::new()
+                } else {
+                    group.name.clone()
+                };
+                groups.push(ViewGroup {
+                    index,
+                    name,
+                    model: group_model(&slice, &collection, index, group),
+                });
             }
         }
-        Self { collection, slice, groups }
+        Self {
+            collection,
+            slice,
+            groups,
+        }
     }
 
     /// Which slice it is.
@@ -57,8 +74,13 @@ impl StoreView {
     #[must_use]
     pub fn hierarchy(&self) -> Group {
         let mut groups = self.groups.iter();
-        let mut root = groups.next().map(|group| group.model.clone()).unwrap_or_default();
-        root.groups = groups.map(|group| (group.name.clone(), group.model.clone())).collect();
+        let mut root = groups
+            .next()
+            .map(|group| group.model.clone())
+            .unwrap_or_default();
+        root.groups = groups
+            .map(|group| (group.name.clone(), group.model.clone()))
+            .collect();
         root
     }
 
@@ -66,32 +88,59 @@ impl StoreView {
     #[must_use]
     pub fn cell(&self, group: usize, array: usize, grid: &[u64], linear: u64) -> CellState {
         let positions = chunk_positions(linear, grid);
-        self.cell_at(group, array, &positions).unwrap_or(CellState::Gap)
+        self.cell_at(group, array, &positions)
+            .unwrap_or(CellState::Gap)
     }
 
     fn cell_at(&self, group: usize, array: usize, positions: &[u64]) -> Option<CellState> {
         let field = self.collection.groups.get(group)?.arrays.get(array)?;
         let time_axes = self.slice.groups.get(group)?.axes.len();
-        let (run, step) = self.slice.run_step(&self.collection, group, array, positions.get(..time_axes)?)?;
+        let (run, step) =
+            self.slice
+                .run_step(&self.collection, group, array, positions.get(..time_axes)?)?;
         let mut rest = positions.get(time_axes..)?.iter().copied();
-        let mut next = |has: bool| if has { u32::try_from(rest.next()?).ok() } else { Some(0) };
+        let mut next = |has: bool| {
+            if has {
+                u32::try_from(rest.next()?).ok()
+            } else {
+                Some(0)
+            }
+        };
         let member = next(field.members)?;
         let level = next(field.level_axis.is_some())?;
-        Some(field.cells.get(CellKey { run, step, level, member }))
+        Some(field.cells.get(CellKey {
+            run,
+            step,
+            level,
+            member,
+        }))
     }
 }
 
 fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &GridGroup) -> Group {
-    let Some(slice_group) = slice.groups.get(index) else { return Group::default() };
+    let Some(slice_group) = slice.groups.get(index) else {
+        return Group::default();
+    };
     let origins = origins(slice, collection, index);
-    let coordinates = group.grid.coordinates();
+    let horizontal = Horizontal::of(&group.grid);
     let mut arrays = Vec::new();
-    let shown: Vec<(usize, &FieldArray)> =
-        slice_group.arrays.iter().filter_map(|array| Some((*array, group.arrays.get(*array)?))).collect();
+    let shown: Vec<(usize, &FieldArray)> = slice_group
+        .arrays
+        .iter()
+        .filter_map(|array| Some((*array, group.arrays.get(*array)?)))
+        .collect();
 
     for (array, field) in &shown {
-        let mut dimensions: Vec<String> = slice_group.axes.iter().map(|axis| axis.name.to_owned()).collect();
-        let mut shape: Vec<u64> = slice_group.axes.iter().map(|axis| axis.values.len() as u64).collect();
+        let mut dimensions: Vec<String> = slice_group
+            .axes
+            .iter()
+            .map(|axis| axis.name.to_owned())
+            .collect();
+        let mut shape: Vec<u64> = slice_group
+            .axes
+            .iter()
+            .map(|axis| axis.values.len() as u64)
+            .collect();
         if field.members {
             dimensions.push("number".to_owned());
             shape.push(group.members.len() as u64);
@@ -101,22 +150,22 @@ fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &Gri
             shape.push(axis.values.len() as u64);
         }
         let mut chunks = vec![1; shape.len()];
-        for (name, length) in &coordinates.dimensions {
+        for (name, length) in &horizontal.dimensions {
             dimensions.push(name.clone());
-            shape.push(*length as u64);
-            chunks.push(*length as u64);
+            shape.push(*length);
+            chunks.push(*length);
         }
         let mut attributes = field_attributes(field);
         let mut auxiliary: Vec<String> = origins.of_array.get(array).cloned().unwrap_or_default();
-        auxiliary.extend(coordinates.auxiliary_names());
+        auxiliary.extend(horizontal.auxiliary.iter().cloned());
         if !auxiliary.is_empty() {
             attributes.insert("coordinates".to_owned(), json!(auxiliary.join(" ")));
         }
         if let Some(bounds) = origins.bounds_of_array.get(array) {
             attributes.insert("step_bounds".to_owned(), json!(bounds));
         }
-        if let Some(mapping) = &coordinates.grid_mapping {
-            attributes.insert("grid_mapping".to_owned(), json!(mapping.name));
+        if horizontal.mapping.is_some() {
+            attributes.insert("grid_mapping".to_owned(), json!(MAPPING));
         }
         arrays.push(Array {
             name: field.naming.array.clone(),
@@ -136,28 +185,41 @@ fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &Gri
         arrays.push(number_array(&group.members));
     }
     for (axis, level) in group.levels.iter().enumerate() {
-        if shown.iter().any(|(_, field)| field.level_axis == Some(axis)) {
+        if shown
+            .iter()
+            .any(|(_, field)| field.level_axis == Some(axis))
+        {
             arrays.extend(level_arrays(level));
         }
     }
-    for coordinate in &coordinates.arrays {
-        arrays.push(floats(coordinate.name.clone(), coordinate.dimensions.clone(), coordinate.shape.clone(), &coordinate.values, {
-            coordinate.attributes.iter().cloned().collect()
-        }));
+    for coordinate in horizontal.coordinates {
+        let attributes = coordinate.attributes.into_iter().collect();
+        arrays.push(floats(
+            coordinate.name,
+            coordinate.dimensions,
+            coordinate.shape,
+            &coordinate.values,
+            attributes,
+        ));
     }
-    if let Some(mapping) = &coordinates.grid_mapping {
+    if let Some(mapping) = horizontal.mapping {
         arrays.push(Array {
-            name: mapping.name.clone(),
-            dimensions: vec![format!("{}_scalar", mapping.name)],
+            name: MAPPING.to_owned(),
+            // Of length 1: a variable without dimensions crashes netCDF-C 4.9.0.
+            dimensions: vec![MAPPING.to_owned()],
             shape: vec![1],
             chunks: vec![1],
             data_type: DataType::Int32,
             fill: Fill::None,
-            attributes: mapping.attributes.iter().cloned().collect(),
+            attributes: mapping.into_iter().collect(),
             content: Content::Inline(Bytes::from_static(&[0; 4])),
         });
     }
-    Group { attributes: group_attributes(slice.kind), arrays, groups: Vec::new() }
+    Group {
+        attributes: group_attributes(slice.kind),
+        arrays,
+        groups: Vec::new(),
+    }
 }
 
 fn group_attributes(kind: SliceKind) -> Attributes {
@@ -172,8 +234,14 @@ fn group_attributes(kind: SliceKind) -> Attributes {
     };
     let mut attributes = Map::new();
     attributes.insert("Conventions".to_owned(), json!("CF-1.11"));
-    attributes.insert("title".to_owned(), json!(format!("Forecast collection: {what}")));
-    attributes.insert("source".to_owned(), json!("GRIB messages, decoded when read"));
+    attributes.insert(
+        "title".to_owned(),
+        json!(format!("Forecast collection: {what}")),
+    );
+    attributes.insert(
+        "source".to_owned(),
+        json!("GRIB messages, decoded when read"),
+    );
     attributes
 }
 
@@ -197,12 +265,21 @@ fn field_attributes(field: &FieldArray) -> Attributes {
 
 fn number_array(members: &[u16]) -> Array {
     let mut attributes = Map::new();
-    attributes.insert("long_name".to_owned(), json!("ensemble member; 0 is the control"));
+    attributes.insert(
+        "long_name".to_owned(),
+        json!("ensemble member; 0 is the control"),
+    );
     attributes.insert("standard_name".to_owned(), json!("realization"));
     attributes.insert("units".to_owned(), json!("1"));
     attributes.insert("axis".to_owned(), json!("E"));
     let values = members.iter().map(|member| Some(i64::from(*member)));
-    super::origin::integers("number".to_owned(), vec!["number".to_owned()], vec![members.len() as u64], values, attributes)
+    super::origin::integers(
+        "number".to_owned(),
+        vec!["number".to_owned()],
+        vec![members.len() as u64],
+        values,
+        attributes,
+    )
 }
 
 /// The coordinate of a level axis, and for layers its bounds.
@@ -224,17 +301,51 @@ fn level_arrays(axis: &LevelAxis) -> Vec<Array> {
     if layers {
         let bounds_name = format!("{name}_bounds");
         attributes.insert("bounds".to_owned(), json!(bounds_name));
-        let values: Vec<f64> = axis.values.iter().flat_map(|(first, second)| [*first, second.unwrap_or(*first)]).collect();
+        let values: Vec<f64> = axis
+            .values
+            .iter()
+            .flat_map(|(first, second)| [*first, second.unwrap_or(*first)])
+            .collect();
         let dimensions = vec![name.clone(), BOUNDS_DIMENSION.to_owned()];
-        arrays.push(floats(bounds_name, dimensions, vec![count, 2], &values, Map::new()));
+        arrays.push(floats(
+            bounds_name,
+            dimensions,
+            vec![count, 2],
+            &values,
+            Map::new(),
+        ));
     }
     let values: Vec<f64> = axis.values.iter().map(|(first, _)| *first).collect();
-    arrays.push(floats(name.clone(), vec![name], vec![count], &values, attributes));
+    arrays.push(floats(
+        name.clone(),
+        vec![name],
+        vec![count],
+        &values,
+        attributes,
+    ));
     arrays
 }
 
-fn floats(name: String, dimensions: Vec<String>, shape: Vec<u64>, values: &[f64], attributes: Attributes) -> Array {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+fn floats(
+    name: String,
+    dimensions: Vec<String>,
+    shape: Vec<u64>,
+    values: &[f64],
+    attributes: Attributes,
+) -> Array {
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     let chunks = shape.clone();
-    Array { name, dimensions, shape, chunks, data_type: DataType::Float64, fill: Fill::NaN, attributes, content: Content::Inline(bytes.into()) }
+    Array {
+        name,
+        dimensions,
+        shape,
+        chunks,
+        data_type: DataType::Float64,
+        fill: Fill::NaN,
+        attributes,
+        content: Content::Inline(bytes.into()),
+    }
 }

@@ -13,7 +13,11 @@ pub(super) struct FieldCache {
 
 impl FieldCache {
     pub(super) fn new(limit_bytes: u64) -> Self {
-        Self { fields: LruCache::unbounded(), bytes: 0, limit_bytes }
+        Self {
+            fields: LruCache::unbounded(),
+            bytes: 0,
+            limit_bytes,
+        }
     }
 
     pub(super) fn get(&mut self, row: u32) -> Option<Bytes> {
@@ -31,7 +35,9 @@ impl FieldCache {
             self.bytes -= old.len() as u64;
         }
         while self.bytes > self.limit_bytes {
-            let Some((_, oldest)) = self.fields.pop_lru() else { break };
+            let Some((_, oldest)) = self.fields.pop_lru() else {
+                break;
+            };
             self.bytes -= oldest.len() as u64;
         }
     }

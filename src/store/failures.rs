@@ -30,7 +30,11 @@ pub(super) struct FailureLog {
 impl FailureLog {
     pub(super) fn push(&mut self, at_seconds: i64, kind: FailureKind, message: &str) {
         self.total += 1;
-        if let Some(last) = self.recent.back_mut().filter(|last| last.message == message) {
+        if let Some(last) = self
+            .recent
+            .back_mut()
+            .filter(|last| last.message == message)
+        {
             last.count += 1;
             last.at_seconds = at_seconds;
             return;
@@ -38,7 +42,12 @@ impl FailureLog {
         if self.recent.len() == KEPT {
             self.recent.pop_front();
         }
-        self.recent.push_back(Failure { at_seconds, kind, message: message.to_owned(), count: 1 });
+        self.recent.push_back(Failure {
+            at_seconds,
+            kind,
+            message: message.to_owned(),
+            count: 1,
+        });
     }
 
     pub(super) fn recent(&self) -> Vec<Failure> {

@@ -33,7 +33,10 @@ pub struct ReaderConfig {
 impl Default for ReaderConfig {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { cache_bytes: 256 << 20, cores }
+        Self {
+            cache_bytes: 256 << 20,
+            cores,
+        }
     }
 }
 
@@ -76,7 +79,12 @@ pub struct FieldReader {
 impl FieldReader {
     /// A reader of a table's fields; flights run on `runtime`.
     #[must_use]
-    pub fn new(table: Arc<Table>, storage: Storage, runtime: Handle, config: &ReaderConfig) -> Self {
+    pub fn new(
+        table: Arc<Table>,
+        storage: Storage,
+        runtime: Handle,
+        config: &ReaderConfig,
+    ) -> Self {
         Self {
             source: Arc::new(Source::new(table, storage, config.cores)),
             runtime,
@@ -117,9 +125,17 @@ impl FieldReader {
         let source = Arc::clone(&self.source);
         let (cache, flights) = (Arc::clone(&self.cache), Arc::clone(&self.flights));
         let (failures, fields) = (Arc::clone(&self.failures), Arc::clone(&self.fields));
-        let label = source.table.rows.get(row as usize).map(|at| describe(&source.table, at)).unwrap_or_default();
+        let label = source
+            .table
+            .rows
+            .get(row as usize)
+            .map(|at| describe(&source.table, at))
+            .unwrap_or_default();
         let task = self.runtime.spawn(async move {
-            let outcome = source.field(row).await.map_err(|error| failure(&label, &error));
+            let outcome = source
+                .field(row)
+                .await
+                .map_err(|error| failure(&label, &error));
             match &outcome {
                 Ok(field) => {
                     fields.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +150,10 @@ impl FieldReader {
         async move {
             task.await.unwrap_or_else(|ended| {
                 lock(&flights).remove(&row);
-                Err(ReadFailure { kind: FailureKind::Internal, message: format!("a read ended abnormally: {ended}") })
+                Err(ReadFailure {
+                    kind: FailureKind::Internal,
+                    message: format!("a read ended abnormally: {ended}"),
+                })
             })
         }
         .boxed()
@@ -145,12 +164,22 @@ impl FieldReader {
     #[must_use]
     pub fn pending(&self, row: u32) -> ReadFailure {
         let Some(at) = self.source.table.rows.get(row as usize) else {
-            return ReadFailure { kind: FailureKind::Internal, message: format!("no row {row}") };
+            return ReadFailure {
+                kind: FailureKind::Internal,
+                message: format!("no row {row}"),
+            };
         };
-        let reason = at.reason.as_deref().unwrap_or("several messages claim this cell");
+        let reason = at
+            .reason
+            .as_deref()
+            .unwrap_or("several messages claim this cell");
         let failure = ReadFailure {
             kind: FailureKind::Pending,
-            message: format!("{}: not readable ({}): {reason}", describe(&self.source.table, at), at.status.as_str()),
+            message: format!(
+                "{}: not readable ({}): {reason}",
+                describe(&self.source.table, at),
+                at.status.as_str()
+            ),
         };
         lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
         failure
@@ -177,19 +206,38 @@ impl FieldReader {
 }
 
 fn failure(label: &str, error: &FetchError) -> ReadFailure {
-    ReadFailure { kind: error.kind(), message: format!("{label}: {error}") }
+    ReadFailure {
+        kind: error.kind(),
+        message: format!("{label}: {error}"),
+    }
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.
 fn describe(table: &Table, row: &Row) -> String {
-    let location = table.objects.get(row.object as usize).map(|object| object.location.to_string()).unwrap_or_default();
-    let range = crate::location::ByteRange { offset: row.offset, length: row.length };
-    let member = row.member.map(|member| format!(", member {member}")).unwrap_or_default();
-    format!("{location}, {range} (run {}, step {}{member})", row.reference.path_name(), step_text(row.window.end))
+    let location = table
+        .objects
+        .get(row.object as usize)
+        .map(|object| object.location.to_string())
+        .unwrap_or_default();
+    let range = crate::location::ByteRange {
+        offset: row.offset,
+        length: row.length,
+    };
+    let member = row
+        .member
+        .map(|member| format!(", member {member}"))
+        .unwrap_or_default();
+    format!(
+        "{location}, {range} (run {}, step {}{member})",
+        row.reference.path_name(),
+        step_text(row.window.end)
+    )
 }
 
 fn now_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -1,5 +1,6 @@
 //! Proof that fetched bytes are the message that the table names (DESIGN, promise 2), before a value is decoded from them.
 
+use crate::dataset::horizontal::describe;
 use crate::grib::grid::{Grid, GridError};
 use crate::grib::identity::{Identity, Product};
 use crate::grib::section::{Field, GribError, Message};
@@ -53,42 +54,80 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// [`VerifyError`], with what was found and what was expected.
-pub fn verify<'a>(bytes: &'a [u8], row: &Row, kind: &Kind, grid: &Grid) -> Result<Field<'a>, VerifyError> {
+pub fn verify<'a>(
+    bytes: &'a [u8],
+    row: &Row,
+    kind: &Kind,
+    (grid, section3): (&Grid, &[u8]),
+) -> Result<Field<'a>, VerifyError> {
     let message = Message::parse(bytes)?;
-    let fields = message.fields();
+    let fields = message.into_fields();
     let found = fields.len();
     let field = fields
         .into_iter()
         .nth(usize::from(row.field))
-        .ok_or(VerifyError::FieldCount { found, wanted: usize::from(row.field) + 1 })?;
+        .ok_or(VerifyError::FieldCount {
+            found,
+            wanted: usize::from(row.field) + 1,
+        })?;
     let product = Product::parse(field.discipline, field.section1, field.section4)?;
     let expected = kind.identity.as_ref().ok_or(VerifyError::Unknown)?;
     same_field(&product, expected, row)?;
-    let own_grid = Grid::parse(field.section3)?;
-    if own_grid != *grid {
-        return Err(VerifyError::Other { what: "grid", found: own_grid.describe(), expected: grid.describe() });
+    if field.section3 != section3 {
+        let own_grid = Grid::parse(field.section3)?;
+        if own_grid != *grid {
+            return Err(VerifyError::Other {
+                what: "grid",
+                found: describe(&own_grid),
+                expected: describe(grid),
+            });
+        }
     }
     Ok(field)
 }
 
 fn same_field(product: &Product, expected: &Identity, row: &Row) -> Result<(), VerifyError> {
-    let differs = |what, found: String, expected: String| Err(VerifyError::Other { what, found, expected });
+    let differs = |what, found: String, expected: String| {
+        Err(VerifyError::Other {
+            what,
+            found,
+            expected,
+        })
+    };
     if product.reference != row.reference {
-        return differs("run", product.reference.to_string(), row.reference.to_string());
+        return differs(
+            "run",
+            product.reference.to_string(),
+            row.reference.to_string(),
+        );
     }
     let found = &product.identity;
     if !found.same_quantity(expected) {
         return differs("identity", found.describe(), expected.describe());
     }
     if product.window != row.window {
-        let text = |start, end| if start == end { step_text(end) } else { format!("{}..{}", step_text(start), step_text(end)) };
-        return differs("step", text(product.window.start, product.window.end), text(row.window.start, row.window.end));
+        let text = |start, end| {
+            if start == end {
+                step_text(end)
+            } else {
+                format!("{}..{}", step_text(start), step_text(end))
+            }
+        };
+        return differs(
+            "step",
+            text(product.window.start, product.window.end),
+            text(row.window.start, row.window.end),
+        );
     }
     let member = product.member.map(|member| member.number);
     if let (Some(wanted), true) = (row.member, expected.ensemble)
         && member != Some(wanted)
     {
-        return differs("member", member.map_or("none".to_owned(), |m| m.to_string()), wanted.to_string());
+        return differs(
+            "member",
+            member.map_or("none".to_owned(), |m| m.to_string()),
+            wanted.to_string(),
+        );
     }
     Ok(())
 }

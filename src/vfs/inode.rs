@@ -27,15 +27,22 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn inode(self) -> Inode {
-        let number = ((self.store as u64) << (LOCAL_BITS + NODE_BITS)) | ((self.node as u64) << LOCAL_BITS) | self.local;
+        let number = ((self.store as u64) << (LOCAL_BITS + NODE_BITS))
+            | ((self.node as u64) << LOCAL_BITS)
+            | self.local;
         // The root is 1 by FUSE's rule; local numbers above the stores start at 1 for that reason.
         number.max(ROOT)
     }
 
     pub(super) fn of(inode: Inode) -> Self {
         let store = usize::try_from(inode >> (LOCAL_BITS + NODE_BITS)).unwrap_or(usize::MAX);
-        let node = usize::try_from((inode >> LOCAL_BITS) & (NODES as u64 - 1)).unwrap_or(usize::MAX);
-        Self { store, node, local: inode & (LOCALS - 1) }
+        let node =
+            usize::try_from((inode >> LOCAL_BITS) & (NODES as u64 - 1)).unwrap_or(usize::MAX);
+        Self {
+            store,
+            node,
+            local: inode & (LOCALS - 1),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use crate::dataset::CellState;
 use crate::slices::StoreView;
 use crate::zarr::key::{chunk_key, parse_chunk_key};
 use crate::zarr::metadata::{
-    ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, array_attributes, array_document, consolidated_document, group_document,
+    ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, array_attributes, array_document,
+    consolidated_document, group_document,
 };
 use crate::zarr::model::{Array, Content, Group};
 
@@ -30,8 +31,15 @@ struct Node {
 
 #[derive(Debug)]
 enum Body {
-    Group { children: Vec<(String, usize)>, by_name: HashMap<String, usize> },
-    Array { grid: Vec<u64>, chunk_bytes: u64, chunks: Chunks },
+    Group {
+        children: Vec<(String, usize)>,
+        by_name: HashMap<String, usize>,
+    },
+    Array {
+        grid: Vec<u64>,
+        chunk_bytes: u64,
+        chunks: Chunks,
+    },
 }
 
 #[derive(Debug)]
@@ -71,7 +79,12 @@ pub(super) struct Listed {
 impl StoreNodes {
     pub(super) fn new(view: StoreView) -> Self {
         let mut nodes = Vec::new();
-        add_group(&mut nodes, 0, &view.hierarchy(), view.groups.first().map(|group| group.index));
+        add_group(
+            &mut nodes,
+            0,
+            &view.hierarchy(),
+            view.groups.first().map(|group| group.index),
+        );
         // Groups of further grids: children of the root, each made of the view's group of that name.
         for group in view.groups.iter().skip(1) {
             let child = match nodes.first().map(|root| &root.body) {
@@ -91,26 +104,39 @@ impl StoreNodes {
 
     /// Total bytes and number of chunk files, present or not.
     pub(super) fn totals(&self) -> (u64, u64) {
-        self.nodes.iter().fold((0, 0), |(bytes, files), node| match &node.body {
-            Body::Array { grid, chunk_bytes, .. } => {
-                let count: u64 = grid.iter().product();
-                (bytes + count * chunk_bytes, files + count)
-            }
-            Body::Group { .. } => (bytes, files),
-        })
+        self.nodes
+            .iter()
+            .fold((0, 0), |(bytes, files), node| match &node.body {
+                Body::Array {
+                    grid, chunk_bytes, ..
+                } => {
+                    let count: u64 = grid.iter().product();
+                    (bytes + count * chunk_bytes, files + count)
+                }
+                Body::Group { .. } => (bytes, files),
+            })
     }
 
     /// What a local number of a node is, if anything.
     pub(super) fn item(&self, node: usize, local: u64) -> Option<Item> {
         let at = self.nodes.get(node)?;
-        let Some(number) = local.checked_sub(1) else { return Some(Item::Directory) };
+        let Some(number) = local.checked_sub(1) else {
+            return Some(Item::Directory);
+        };
         let documents = at.documents.len() as u64;
         if number < documents {
-            return at.documents.get(usize::try_from(number).ok()?).map(|(_, bytes)| Item::Bytes(bytes.clone()));
+            return at
+                .documents
+                .get(usize::try_from(number).ok()?)
+                .map(|(_, bytes)| Item::Bytes(bytes.clone()));
         }
         match &at.body {
             Body::Group { .. } => None,
-            Body::Array { grid, chunk_bytes, chunks } => self.chunk(grid, *chunk_bytes, chunks, number - documents),
+            Body::Array {
+                grid,
+                chunk_bytes,
+                chunks,
+            } => self.chunk(grid, *chunk_bytes, chunks, number - documents),
         }
     }
 
@@ -122,11 +148,20 @@ impl StoreNodes {
         }
         match &at.body {
             Body::Group { by_name, .. } => by_name.get(name).map(|child| (*child, 0)),
-            Body::Array { grid, chunk_bytes, chunks } => {
+            Body::Array {
+                grid,
+                chunk_bytes,
+                chunks,
+            } => {
                 let linear = parse_chunk_key(name, grid)?;
-                let local = linear.checked_add(at.documents.len() as u64 + 1).filter(|local| *local < LOCALS)?;
+                let local = linear
+                    .checked_add(at.documents.len() as u64 + 1)
+                    .filter(|local| *local < LOCALS)?;
                 match self.chunk(grid, *chunk_bytes, chunks, linear)? {
-                    Item::Field { state: CellState::Gap, .. } => None,
+                    Item::Field {
+                        state: CellState::Gap,
+                        ..
+                    } => None,
                     Item::Field { .. } | Item::Bytes(_) | Item::Directory => Some((node, local)),
                 }
             }
@@ -135,33 +170,71 @@ impl StoreNodes {
 
     /// Lists a node's directory from a position on.
     pub(super) fn list(&self, node: usize, offset: u64, sink: &mut dyn FnMut(Listed) -> bool) {
-        let Some(at) = self.nodes.get(node) else { return };
+        let Some(at) = self.nodes.get(node) else {
+            return;
+        };
         let documents = at.documents.len() as u64;
-        for (number, (name, _)) in at.documents.iter().enumerate().skip(usize::try_from(offset).unwrap_or(usize::MAX)) {
+        for (number, (name, _)) in at
+            .documents
+            .iter()
+            .enumerate()
+            .skip(usize::try_from(offset).unwrap_or(usize::MAX))
+        {
             let local = number as u64 + 1;
-            if !sink(Listed { next: local, node, local, directory: false, name: (*name).to_owned() }) {
+            if !sink(Listed {
+                next: local,
+                node,
+                local,
+                directory: false,
+                name: (*name).to_owned(),
+            }) {
                 return;
             }
         }
         let from = offset.saturating_sub(documents);
         match &at.body {
             Body::Group { children, .. } => {
-                for (number, (name, child)) in children.iter().enumerate().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+                for (number, (name, child)) in children
+                    .iter()
+                    .enumerate()
+                    .skip(usize::try_from(from).unwrap_or(usize::MAX))
+                {
                     let next = documents + number as u64 + 1;
-                    if !sink(Listed { next, node: *child, local: 0, directory: true, name: name.clone() }) {
+                    if !sink(Listed {
+                        next,
+                        node: *child,
+                        local: 0,
+                        directory: true,
+                        name: name.clone(),
+                    }) {
                         return;
                     }
                 }
             }
-            Body::Array { grid, chunk_bytes, chunks } => {
+            Body::Array {
+                grid,
+                chunk_bytes,
+                chunks,
+            } => {
                 let count: u64 = grid.iter().product();
                 for linear in from..count.min(LOCALS - documents - 1) {
                     let gap = matches!(
                         self.chunk(grid, *chunk_bytes, chunks, linear),
-                        None | Some(Item::Field { state: CellState::Gap, .. })
+                        None | Some(Item::Field {
+                            state: CellState::Gap,
+                            ..
+                        })
                     );
                     let local = documents + linear + 1;
-                    if !gap && !sink(Listed { next: local, node, local, directory: false, name: chunk_key(linear, grid) }) {
+                    if !gap
+                        && !sink(Listed {
+                            next: local,
+                            node,
+                            local,
+                            directory: false,
+                            name: chunk_key(linear, grid),
+                        })
+                    {
                         return;
                     }
                 }
@@ -175,9 +248,10 @@ impl StoreNodes {
         }
         Some(match chunks {
             Chunks::Inline(bytes) => Item::Bytes(bytes.clone()),
-            Chunks::Fields { group, array } => {
-                Item::Field { state: self.view.cell(*group, *array, grid, linear), bytes: chunk_bytes }
-            }
+            Chunks::Fields { group, array } => Item::Field {
+                state: self.view.cell(*group, *array, grid, linear),
+                bytes: chunk_bytes,
+            },
         })
     }
 }
@@ -195,10 +269,16 @@ fn add_group(nodes: &mut Vec<Node>, parent: usize, group: &Group, index: Option<
         parent,
         documents: vec![
             (GROUP, document(&group_document())),
-            (ATTRIBUTES, document(&serde_json::Value::Object(group.attributes.clone()))),
+            (
+                ATTRIBUTES,
+                document(&serde_json::Value::Object(group.attributes.clone())),
+            ),
             (CONSOLIDATED, document(&consolidated_document(group))),
         ],
-        body: Body::Group { children: Vec::new(), by_name: HashMap::new() },
+        body: Body::Group {
+            children: Vec::new(),
+            by_name: HashMap::new(),
+        },
     });
     let mut children = Vec::new();
     for array in &group.arrays {
@@ -223,18 +303,32 @@ fn add_group(nodes: &mut Vec<Node>, parent: usize, group: &Group, index: Option<
 fn array_node(parent: usize, array: &Array, group: usize) -> Node {
     let chunks = match &array.content {
         Content::Inline(bytes) => Chunks::Inline(bytes.clone()),
-        Content::Fields(number) => Chunks::Fields { group, array: *number },
+        Content::Fields(number) => Chunks::Fields {
+            group,
+            array: *number,
+        },
     };
     Node {
         parent,
-        documents: vec![(ARRAY, document(&array_document(array))), (ATTRIBUTES, document(&array_attributes(array)))],
-        body: Body::Array { grid: array.chunk_grid(), chunk_bytes: array.chunk_bytes(), chunks },
+        documents: vec![
+            (ARRAY, document(&array_document(array))),
+            (ATTRIBUTES, document(&array_attributes(array))),
+        ],
+        body: Body::Array {
+            grid: array.chunk_grid(),
+            chunk_bytes: array.chunk_bytes(),
+            chunks,
+        },
     }
 }
 
 fn set_group_index(nodes: &mut [Node], group_node: usize, index: usize) {
     for node in nodes.iter_mut().filter(|node| node.parent == group_node) {
-        if let Body::Array { chunks: Chunks::Fields { group, .. }, .. } = &mut node.body {
+        if let Body::Array {
+            chunks: Chunks::Fields { group, .. },
+            ..
+        } = &mut node.body
+        {
             *group = index;
         }
     }

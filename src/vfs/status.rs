@@ -7,7 +7,11 @@ use crate::store::FieldReader;
 
 /// `latest`: the name of the newest run, a line of text; empty if there is none.
 pub(super) fn latest(collection: &Collection) -> String {
-    collection.runs.last().map(|run| format!("{}\n", run.path_name())).unwrap_or_default()
+    collection
+        .runs
+        .last()
+        .map(|run| format!("{}\n", run.path_name()))
+        .unwrap_or_default()
 }
 
 /// `.gribfs/status.json`: what is mounted, counters, and the last failures with their causes.
@@ -26,7 +30,11 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
             })
         })
         .collect();
-    let arrays: usize = collection.groups.iter().map(|group| group.arrays.len()).sum();
+    let arrays: usize = collection
+        .groups
+        .iter()
+        .map(|group| group.arrays.len())
+        .sum();
     let document = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "source": source,
@@ -44,5 +52,7 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
         "failures": statistics.failures,
         "last_failures": failures,
     });
-    serde_json::to_string_pretty(&document).map(|text| text + "\n").unwrap_or_default()
+    serde_json::to_string_pretty(&document)
+        .map(|text| text + "\n")
+        .unwrap_or_default()
 }

@@ -27,9 +27,18 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) fn of(local: u64) -> Option<Self> {
-        [Self::Root, Self::Runs, Self::Leads, Self::Valid, Self::AsOf, Self::Status, Self::Latest, Self::StatusFile]
-            .into_iter()
-            .find(|place| *place as u64 == local)
+        [
+            Self::Root,
+            Self::Runs,
+            Self::Leads,
+            Self::Valid,
+            Self::AsOf,
+            Self::Status,
+            Self::Latest,
+            Self::StatusFile,
+        ]
+        .into_iter()
+        .find(|place| *place as u64 == local)
     }
 
     pub(super) const fn is_directory(self) -> bool {
@@ -54,8 +63,12 @@ pub(super) enum Named {
 }
 
 /// Places of a root, in listing order; those of `asof/` have no `asof` or status of their own.
-pub(super) const ROOT_STORES: [SliceKind; 4] =
-    [SliceKind::RunTime, SliceKind::ValidTime, SliceKind::Horizon, SliceKind::BestAvailable];
+pub(super) const ROOT_STORES: [SliceKind; 4] = [
+    SliceKind::RunTime,
+    SliceKind::ValidTime,
+    SliceKind::Horizon,
+    SliceKind::BestAvailable,
+];
 pub(super) const ROOT_PLACES: [(Place, &str, bool); 6] = [
     (Place::Runs, "runs", false),
     (Place::Leads, "leads", false),
@@ -69,10 +82,15 @@ pub(super) const ROOT_PLACES: [(Place, &str, bool); 6] = [
 pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool) -> Option<Named> {
     match place {
         Place::Root => {
-            let place = ROOT_PLACES.iter().find(|(_, known, base_only)| *known == name && (base || !base_only));
+            let place = ROOT_PLACES
+                .iter()
+                .find(|(_, known, base_only)| *known == name && (base || !base_only));
             let store = || {
                 let kind = name.strip_suffix(".zarr")?;
-                ROOT_STORES.into_iter().find(|store| store.to_string() == kind).map(Named::Store)
+                ROOT_STORES
+                    .into_iter()
+                    .find(|store| store.to_string() == kind)
+                    .map(Named::Store)
             };
             place.map(|(place, ..)| Named::Place(*place)).or_else(store)
         }
@@ -85,7 +103,10 @@ pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool
         }
         Place::AsOf => {
             let instant = Instant::parse(name)?;
-            let some = collection.runs.first().is_some_and(|first| *first <= instant);
+            let some = collection
+                .runs
+                .first()
+                .is_some_and(|first| *first <= instant);
             (instant.path_name() == name && some).then_some(Named::AsOf(instant))
         }
         Place::Status => (name == "status.json").then_some(Named::Place(Place::StatusFile)),
@@ -96,9 +117,15 @@ pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool
 fn exists(kind: SliceKind, collection: &Collection) -> bool {
     match kind {
         SliceKind::Run(run) => collection.runs.binary_search(&run).is_ok(),
-        SliceKind::Lead(step) => collection.groups.iter().any(|group| group.steps.binary_search(&step).is_ok()),
+        SliceKind::Lead(step) => collection
+            .groups
+            .iter()
+            .any(|group| group.steps.binary_search(&step).is_ok()),
         SliceKind::Valid(moment) => valid_times(collection).binary_search(&moment).is_ok(),
-        SliceKind::RunTime | SliceKind::BestAvailable | SliceKind::ValidTime | SliceKind::Horizon => true,
+        SliceKind::RunTime
+        | SliceKind::BestAvailable
+        | SliceKind::ValidTime
+        | SliceKind::Horizon => true,
     }
 }
 
@@ -106,14 +133,25 @@ fn exists(kind: SliceKind, collection: &Collection) -> bool {
 pub(super) fn stores(place: Place, collection: &Collection) -> Vec<SliceKind> {
     match place {
         Place::Root => ROOT_STORES.to_vec(),
-        Place::Runs => collection.runs.iter().map(|run| SliceKind::Run(*run)).collect(),
+        Place::Runs => collection
+            .runs
+            .iter()
+            .map(|run| SliceKind::Run(*run))
+            .collect(),
         Place::Leads => {
-            let mut steps: Vec<i64> = collection.groups.iter().flat_map(|group| group.steps.iter().copied()).collect();
+            let mut steps: Vec<i64> = collection
+                .groups
+                .iter()
+                .flat_map(|group| group.steps.iter().copied())
+                .collect();
             steps.sort_unstable();
             steps.dedup();
             steps.into_iter().map(SliceKind::Lead).collect()
         }
-        Place::Valid => valid_times(collection).into_iter().map(SliceKind::Valid).collect(),
+        Place::Valid => valid_times(collection)
+            .into_iter()
+            .map(SliceKind::Valid)
+            .collect(),
         Place::AsOf | Place::Status | Place::Latest | Place::StatusFile => Vec::new(),
     }
 }
@@ -124,7 +162,10 @@ fn valid_times(collection: &Collection) -> Vec<Instant> {
     for group in &collection.groups {
         for field in &group.arrays {
             for cover in field.cells.coverage() {
-                if let (Some(run), Some(step)) = (collection.runs.get(cover.run as usize), group.steps.get(cover.step as usize)) {
+                if let (Some(run), Some(step)) = (
+                    collection.runs.get(cover.run as usize),
+                    group.steps.get(cover.step as usize),
+                ) {
                     moments.insert(run.plus(*step));
                 }
             }

@@ -9,7 +9,10 @@ pub fn parse_chunk_key(name: &str, grid: &[u64]) -> Option<u64> {
     let mut linear = 0_u64;
     for length in grid {
         let part = parts.next()?;
-        let plain = part == "0" || (part.bytes().all(|b| b.is_ascii_digit()) && !part.starts_with('0') && !part.is_empty());
+        let plain = part == "0"
+            || (part.bytes().all(|b| b.is_ascii_digit())
+                && !part.starts_with('0')
+                && !part.is_empty());
         let position: u64 = plain.then(|| part.parse().ok()).flatten()?;
         if position >= *length {
             return None;
@@ -59,7 +62,10 @@ mod tests {
     fn only_exact_names_are_chunks() {
         let grid = [4, 20, 1];
         assert_eq!(parse_chunk_key("3.19.0", &grid), Some(79));
-        for name in ["", "3", "3.19", "3.19.0.0", "4.0.0", "3.20.0", "03.1.0", "+3.1.0", "3..0", "3.1.0 ", "3/1/0", ".zarray"] {
+        for name in [
+            "", "3", "3.19", "3.19.0.0", "4.0.0", "3.20.0", "03.1.0", "+3.1.0", "3..0", "3.1.0 ",
+            "3/1/0", ".zarray",
+        ] {
             assert_eq!(parse_chunk_key(name, &grid), None, "{name}");
         }
         assert_eq!(parse_chunk_key("99999999999999999999.0.0", &grid), None);

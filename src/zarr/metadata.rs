@@ -66,10 +66,19 @@ pub fn consolidated_document(group: &Group) -> Value {
 
 fn collect(group: &Group, prefix: &str, documents: &mut Map<String, Value>) {
     documents.insert(format!("{prefix}{GROUP}"), group_document());
-    documents.insert(format!("{prefix}{ATTRIBUTES}"), Value::Object(group.attributes.clone()));
+    documents.insert(
+        format!("{prefix}{ATTRIBUTES}"),
+        Value::Object(group.attributes.clone()),
+    );
     for array in &group.arrays {
-        documents.insert(format!("{prefix}{}/{ARRAY}", array.name), array_document(array));
-        documents.insert(format!("{prefix}{}/{ATTRIBUTES}", array.name), array_attributes(array));
+        documents.insert(
+            format!("{prefix}{}/{ARRAY}", array.name),
+            array_document(array),
+        );
+        documents.insert(
+            format!("{prefix}{}/{ATTRIBUTES}", array.name),
+            array_attributes(array),
+        );
     }
     for (name, inner) in &group.groups {
         collect(inner, &format!("{prefix}{name}/"), documents);
@@ -94,11 +103,20 @@ mod tests {
             content: Content::Fields(0),
         };
         assert_eq!((array.chunk_count(), array.chunk_bytes()), (3, 20));
-        let inner = Group { arrays: vec![array], ..Group::default() };
-        let root = Group { groups: vec![("g".to_owned(), inner)], ..Group::default() };
+        let inner = Group {
+            arrays: vec![array],
+            ..Group::default()
+        };
+        let root = Group {
+            groups: vec![("g".to_owned(), inner)],
+            ..Group::default()
+        };
         let document = consolidated_document(&root);
         assert_eq!(document["metadata"]["g/t2m/.zarray"]["fill_value"], "NaN");
-        assert_eq!(document["metadata"]["g/t2m/.zattrs"]["_ARRAY_DIMENSIONS"], json!(["time", "x"]));
+        assert_eq!(
+            document["metadata"]["g/t2m/.zattrs"]["_ARRAY_DIMENSIONS"],
+            json!(["time", "x"])
+        );
         assert_eq!(document["metadata"][".zgroup"]["zarr_format"], 2);
     }
 }

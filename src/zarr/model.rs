@@ -78,7 +78,11 @@ impl Array {
     /// Number of chunks along each dimension.
     #[must_use]
     pub fn chunk_grid(&self) -> Vec<u64> {
-        self.shape.iter().zip(&self.chunks).map(|(length, chunk)| length.div_ceil((*chunk).max(1))).collect()
+        self.shape
+            .iter()
+            .zip(&self.chunks)
+            .map(|(length, chunk)| length.div_ceil((*chunk).max(1)))
+            .collect()
     }
 
     /// Number of chunks that the array's shape has, present or not.
