@@ -135,37 +135,41 @@ struct StoredSpan {
     members: usize,
 }
 
-/// Distinct lists in order of first use.
-struct Pool<T> {
-    lists: Vec<Vec<T>>,
-    positions: HashMap<Vec<T>, usize>,
+/// Distinct values in order of first use.
+pub(crate) struct Pool<T> {
+    values: Vec<T>,
+    positions: HashMap<T, usize>,
 }
 
 impl<T: Clone + Eq + Hash> Pool<T> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            lists: Vec::new(),
+            values: Vec::new(),
             positions: HashMap::new(),
         }
     }
 
-    fn position(&mut self, list: Vec<T>) -> usize {
-        if let Some(found) = self.positions.get(&list) {
+    pub(crate) fn position(&mut self, value: T) -> usize {
+        if let Some(found) = self.positions.get(&value) {
             return *found;
         }
-        let position = self.lists.len();
-        self.lists.push(list.clone());
-        self.positions.insert(list, position);
+        let position = self.values.len();
+        self.values.push(value.clone());
+        self.positions.insert(value, position);
         position
+    }
+
+    pub(crate) fn into_values(self) -> Vec<T> {
+        self.values
     }
 }
 
 /// Gathers the summary while rows go by in their final order.
 pub(crate) struct Gatherer {
     stored: StoredSummary,
-    runs: Pool<i64>,
-    windows: Pool<(i64, i64)>,
-    members: Pool<Option<u16>>,
+    runs: Pool<Vec<i64>>,
+    windows: Pool<Vec<(i64, i64)>>,
+    members: Pool<Vec<Option<u16>>>,
     statuses: [u64; Status::ALL.len()],
 }
 
@@ -238,9 +242,9 @@ impl Gatherer {
         row_groups: Vec<u32>,
     ) -> Result<Vec<KeyValue>, TableError> {
         self.stored.objects = u64::try_from(objects).unwrap_or(u64::MAX);
-        self.stored.runs = self.runs.lists;
-        self.stored.windows = self.windows.lists;
-        self.stored.members = self.members.lists;
+        self.stored.runs = self.runs.into_values();
+        self.stored.windows = self.windows.into_values();
+        self.stored.members = self.members.into_values();
         self.stored.statuses = Status::ALL
             .iter()
             .zip(self.statuses)
@@ -413,35 +417,47 @@ fn json(value: &impl Serialize) -> Result<String, TableError> {
     })
 }
 
-fn from_json<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, TableError> {
+pub(crate) fn from_json<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, TableError> {
     serde_json::from_slice(bytes).map_err(|error| TableError::damaged(format!("{key}: {error}")))
 }
 
 fn pack<T: Serialize + ?Sized>(value: &T) -> Result<String, TableError> {
+    Ok(BASE64.encode(zip(value)?))
+}
+
+fn unpack<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, TableError> {
+    let packed = BASE64
+        .decode(text)
+        .map_err(|error| TableError::damaged(format!("{key}: {error}")))?;
+    from_json(key, &unzip(key, &packed, UNPACKED_BYTES)?)
+}
+
+/// JSON, compressed, with a checksum.
+pub(crate) fn zip<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, TableError> {
     let failed = |reason: String| TableError::Io {
         action: "writing a table's metadata".to_owned(),
         reason,
     };
     let text = serde_json::to_vec(value).map_err(|error| failed(error.to_string()))?;
-    let packed = zstd::bulk::compress(&text, 12).map_err(|error| failed(error.to_string()))?;
-    Ok(BASE64.encode(packed))
+    let compress = || {
+        let mut compressor = zstd::bulk::Compressor::new(12)?;
+        compressor.include_checksum(true)?;
+        compressor.compress(&text)
+    };
+    compress().map_err(|error: std::io::Error| failed(error.to_string()))
 }
 
-fn unpack<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, TableError> {
+/// What [`zip`] made, as text of at most `most` bytes.
+pub(crate) fn unzip(key: &str, packed: &[u8], most: u64) -> Result<Vec<u8>, TableError> {
     let damaged = |reason: String| TableError::damaged(format!("{key}: {reason}"));
-    let packed = BASE64
-        .decode(text)
-        .map_err(|error| damaged(error.to_string()))?;
     let mut bytes = Vec::new();
-    zstd::stream::read::Decoder::new(packed.as_slice())
+    zstd::stream::read::Decoder::new(packed)
         .map_err(|error| damaged(error.to_string()))?
-        .take(UNPACKED_BYTES + 1)
+        .take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| damaged(error.to_string()))?;
-    if u64::try_from(bytes.len()).is_ok_and(|count| count > UNPACKED_BYTES) {
-        return Err(damaged(format!(
-            "unfolds to more than {UNPACKED_BYTES} bytes"
-        )));
+    if u64::try_from(bytes.len()).is_ok_and(|count| count > most) {
+        return Err(damaged(format!("unfolds to more than {most} bytes")));
     }
-    from_json(key, &bytes)
+    Ok(bytes)
 }

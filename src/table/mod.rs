@@ -7,6 +7,7 @@
 
 pub mod atomic;
 mod columns;
+pub mod manifest;
 pub mod merge;
 pub mod meta;
 pub mod read;
