@@ -13,7 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::meta::{KindSummary, Pool, Summary, from_json, unzip, zip};
+use super::meta::{KindSummary, Summary};
+use super::pack::{Pool, from_json, unzip, zip};
 use super::row::{GridRecord, Kind, Status};
 use super::schema::TableError;
 use crate::time::{Instant, Window};

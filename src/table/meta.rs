@@ -4,17 +4,15 @@
 //! base64, because a footer is not compressed and the kinds of one GFS run are 300 KB of JSON. With the summary a mount
 //! knows runs, steps and members of every array without touching a row.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
-use std::io::Read as _;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use parquet::file::metadata::KeyValue;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::pack::{Pool, from_json, json, pack, unpack};
 use super::row::{GridRecord, Kind, Row, Status};
 use super::schema::{SCHEMA_VERSION, TableError};
 use crate::time::{Instant, Window};
@@ -28,9 +26,6 @@ const KEY_CHECKSUMS: &str = "gribfs.checksums";
 
 /// Entries that the footer's own checksum covers, in this order.
 const CHECKED_KEYS: [&str; 4] = [KEY_KINDS, KEY_GRIDS, KEY_COMPLETE, KEY_SUMMARY];
-
-/// Most bytes that one compressed entry may unfold to: several times the largest met.
-const UNPACKED_BYTES: u64 = 32 << 20;
 
 /// What the rows of one kind span. Rows of a kind lie together, so `first_row` and `rows` are all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,35 +128,6 @@ struct StoredSpan {
     runs: usize,
     windows: usize,
     members: usize,
-}
-
-/// Distinct values in order of first use.
-pub(crate) struct Pool<T> {
-    values: Vec<T>,
-    positions: HashMap<T, usize>,
-}
-
-impl<T: Clone + Eq + Hash> Pool<T> {
-    pub(crate) fn new() -> Self {
-        Self {
-            values: Vec::new(),
-            positions: HashMap::new(),
-        }
-    }
-
-    pub(crate) fn position(&mut self, value: T) -> usize {
-        if let Some(found) = self.positions.get(&value) {
-            return *found;
-        }
-        let position = self.values.len();
-        self.values.push(value.clone());
-        self.positions.insert(value, position);
-        position
-    }
-
-    pub(crate) fn into_values(self) -> Vec<T> {
-        self.values
-    }
 }
 
 /// Gathers the summary while rows go by in their final order.
@@ -408,56 +374,4 @@ fn spans(stored: &StoredSummary) -> Result<Vec<KindSummary>, TableError> {
         return Err(TableError::damaged("the summary's rows do not add up"));
     }
     Ok(spans)
-}
-
-fn json(value: &impl Serialize) -> Result<String, TableError> {
-    serde_json::to_string(value).map_err(|error| TableError::Io {
-        action: "writing a table's metadata".to_owned(),
-        reason: error.to_string(),
-    })
-}
-
-pub(crate) fn from_json<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, TableError> {
-    serde_json::from_slice(bytes).map_err(|error| TableError::damaged(format!("{key}: {error}")))
-}
-
-fn pack<T: Serialize + ?Sized>(value: &T) -> Result<String, TableError> {
-    Ok(BASE64.encode(zip(value)?))
-}
-
-fn unpack<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, TableError> {
-    let packed = BASE64
-        .decode(text)
-        .map_err(|error| TableError::damaged(format!("{key}: {error}")))?;
-    from_json(key, &unzip(key, &packed, UNPACKED_BYTES)?)
-}
-
-/// JSON, compressed, with a checksum.
-pub(crate) fn zip<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, TableError> {
-    let failed = |reason: String| TableError::Io {
-        action: "writing a table's metadata".to_owned(),
-        reason,
-    };
-    let text = serde_json::to_vec(value).map_err(|error| failed(error.to_string()))?;
-    let compress = || {
-        let mut compressor = zstd::bulk::Compressor::new(12)?;
-        compressor.include_checksum(true)?;
-        compressor.compress(&text)
-    };
-    compress().map_err(|error: std::io::Error| failed(error.to_string()))
-}
-
-/// What [`zip`] made, as text of at most `most` bytes.
-pub(crate) fn unzip(key: &str, packed: &[u8], most: u64) -> Result<Vec<u8>, TableError> {
-    let damaged = |reason: String| TableError::damaged(format!("{key}: {reason}"));
-    let mut bytes = Vec::new();
-    zstd::stream::read::Decoder::new(packed)
-        .map_err(|error| damaged(error.to_string()))?
-        .take(most + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| damaged(error.to_string()))?;
-    if u64::try_from(bytes.len()).is_ok_and(|count| count > most) {
-        return Err(damaged(format!("unfolds to more than {most} bytes")));
-    }
-    Ok(bytes)
 }

@@ -10,6 +10,7 @@ mod columns;
 pub mod manifest;
 pub mod merge;
 pub mod meta;
+mod pack;
 pub mod read;
 pub mod row;
 mod rows;

@@ -444,3 +444,90 @@ fn cannot_read(error: &io::Error) -> TableError {
         reason: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::{Kind, Status};
+    use super::super::schema::KindColumns;
+    use super::super::write::write;
+    use super::*;
+    use crate::location::Location;
+    use crate::time::{Instant, Window};
+
+    fn table() -> Table {
+        let row = |index: u32| Row {
+            kind: index % 2,
+            reference: Instant(1_800_000_000),
+            window: Window::instant(i64::from(index / 8) * 3600),
+            member: (index % 3 > 0).then_some(7),
+            object: index % 5,
+            offset: u64::from(index) * 7919,
+            length: (index % 4 > 0).then_some(7919),
+            field: 0,
+            status: Status::Placed,
+            reason: None,
+        };
+        let kind = |words: &str| Kind {
+            identity: None,
+            bucket_seconds: None,
+            grid: None,
+            words: words.to_owned(),
+        };
+        let object = |index: u64| Object {
+            location: Location::parse(&format!("s3://b/{index}"), std::path::Path::new("/"))
+                .unwrap(),
+            size: Some(index),
+            etag: (index > 2).then(|| "e".to_owned()),
+        };
+        Table {
+            kinds: vec![kind("A"), kind("B")],
+            grids: Vec::new(),
+            objects: (0..5).map(object).collect(),
+            rows: (0..400).map(row).collect(),
+            complete_runs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn hostile_row_groups_with_right_checksums_are_errors_or_valid_rows() {
+        let mut bytes = Vec::new();
+        write(&table(), |_| KindColumns::default(), &mut bytes).unwrap();
+        let mut file = TableFile::open(Bytes::from(bytes.clone())).unwrap();
+        let group = file.footer.metadata().row_group(0).columns();
+        let (start, end) = group_span(group).unwrap();
+        let (mut refused, mut read) = (0, 0);
+        let mut at = start;
+        while at < end {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[usize::try_from(at).unwrap()] ^= 1 << bit;
+                let damaged = Bytes::from(damaged);
+                let length = usize::try_from(end - start).unwrap();
+                let group = damaged.read(start, length).unwrap();
+                file.checksums.row_groups = vec![crc32fast::hash(&group)];
+                file.source = Box::new(damaged);
+                match file.rows(0..400) {
+                    Ok(table) => {
+                        read += 1;
+                        assert_eq!(table.rows.len(), 400);
+                        let objects = table.objects.len();
+                        let known = |row: &Row| usize::try_from(row.object).unwrap() < objects;
+                        assert!(table.rows.iter().all(|row| row.kind < 2 && known(row)));
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            at += 3;
+        }
+        assert!(refused > 100 && read > 0, "{refused} refused, {read} read");
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_row_group_is_noticed() {
+        let mut bytes = Vec::new();
+        write(&table(), |_| KindColumns::default(), &mut bytes).unwrap();
+        bytes[2000] ^= 1;
+        let error = read(Bytes::from(bytes)).unwrap_err().to_string();
+        assert!(error.contains("checksum"), "{error}");
+    }
+}
