@@ -4,17 +4,15 @@
 //! base64, because a footer is not compressed and the kinds of one GFS run are 300 KB of JSON. With the summary a mount
 //! knows runs, steps and members of every array without touching a row.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
-use std::io::Read as _;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use parquet::file::metadata::KeyValue;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::pack::{Pool, from_json, json, pack, unpack};
 use super::row::{GridRecord, Kind, Row, Status};
 use super::schema::{SCHEMA_VERSION, TableError};
 use crate::time::{Instant, Window};
@@ -28,9 +26,6 @@ const KEY_CHECKSUMS: &str = "gribfs.checksums";
 
 /// Entries that the footer's own checksum covers, in this order.
 const CHECKED_KEYS: [&str; 4] = [KEY_KINDS, KEY_GRIDS, KEY_COMPLETE, KEY_SUMMARY];
-
-/// Most bytes that one compressed entry may unfold to: several times the largest met.
-const UNPACKED_BYTES: u64 = 32 << 20;
 
 /// What the rows of one kind span. Rows of a kind lie together, so `first_row` and `rows` are all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,37 +130,12 @@ struct StoredSpan {
     members: usize,
 }
 
-/// Distinct lists in order of first use.
-struct Pool<T> {
-    lists: Vec<Vec<T>>,
-    positions: HashMap<Vec<T>, usize>,
-}
-
-impl<T: Clone + Eq + Hash> Pool<T> {
-    fn new() -> Self {
-        Self {
-            lists: Vec::new(),
-            positions: HashMap::new(),
-        }
-    }
-
-    fn position(&mut self, list: Vec<T>) -> usize {
-        if let Some(found) = self.positions.get(&list) {
-            return *found;
-        }
-        let position = self.lists.len();
-        self.lists.push(list.clone());
-        self.positions.insert(list, position);
-        position
-    }
-}
-
 /// Gathers the summary while rows go by in their final order.
 pub(crate) struct Gatherer {
     stored: StoredSummary,
-    runs: Pool<i64>,
-    windows: Pool<(i64, i64)>,
-    members: Pool<Option<u16>>,
+    runs: Pool<Vec<i64>>,
+    windows: Pool<Vec<(i64, i64)>>,
+    members: Pool<Vec<Option<u16>>>,
     statuses: [u64; Status::ALL.len()],
 }
 
@@ -238,9 +208,9 @@ impl Gatherer {
         row_groups: Vec<u32>,
     ) -> Result<Vec<KeyValue>, TableError> {
         self.stored.objects = u64::try_from(objects).unwrap_or(u64::MAX);
-        self.stored.runs = self.runs.lists;
-        self.stored.windows = self.windows.lists;
-        self.stored.members = self.members.lists;
+        self.stored.runs = self.runs.into_values();
+        self.stored.windows = self.windows.into_values();
+        self.stored.members = self.members.into_values();
         self.stored.statuses = Status::ALL
             .iter()
             .zip(self.statuses)
@@ -404,44 +374,4 @@ fn spans(stored: &StoredSummary) -> Result<Vec<KindSummary>, TableError> {
         return Err(TableError::damaged("the summary's rows do not add up"));
     }
     Ok(spans)
-}
-
-fn json(value: &impl Serialize) -> Result<String, TableError> {
-    serde_json::to_string(value).map_err(|error| TableError::Io {
-        action: "writing a table's metadata".to_owned(),
-        reason: error.to_string(),
-    })
-}
-
-fn from_json<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, TableError> {
-    serde_json::from_slice(bytes).map_err(|error| TableError::damaged(format!("{key}: {error}")))
-}
-
-fn pack<T: Serialize + ?Sized>(value: &T) -> Result<String, TableError> {
-    let failed = |reason: String| TableError::Io {
-        action: "writing a table's metadata".to_owned(),
-        reason,
-    };
-    let text = serde_json::to_vec(value).map_err(|error| failed(error.to_string()))?;
-    let packed = zstd::bulk::compress(&text, 12).map_err(|error| failed(error.to_string()))?;
-    Ok(BASE64.encode(packed))
-}
-
-fn unpack<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, TableError> {
-    let damaged = |reason: String| TableError::damaged(format!("{key}: {reason}"));
-    let packed = BASE64
-        .decode(text)
-        .map_err(|error| damaged(error.to_string()))?;
-    let mut bytes = Vec::new();
-    zstd::stream::read::Decoder::new(packed.as_slice())
-        .map_err(|error| damaged(error.to_string()))?
-        .take(UNPACKED_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| damaged(error.to_string()))?;
-    if u64::try_from(bytes.len()).is_ok_and(|count| count > UNPACKED_BYTES) {
-        return Err(damaged(format!(
-            "unfolds to more than {UNPACKED_BYTES} bytes"
-        )));
-    }
-    from_json(key, &bytes)
 }

@@ -7,8 +7,10 @@
 
 pub mod atomic;
 mod columns;
+pub mod manifest;
 pub mod merge;
 pub mod meta;
+mod pack;
 pub mod read;
 pub mod row;
 mod rows;

@@ -29,7 +29,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::meta::{self, Checksums, Summary};
-use super::row::Table;
+use super::row::{Object, Row, Table};
 use super::rows::{ObjectSet, RowReader};
 use super::schema::{self, ROW_COLUMNS, ROW_GROUP_ROWS, TableError};
 
@@ -88,7 +88,7 @@ impl TableSource for File {
 pub struct TableFile {
     source: Box<dyn TableSource>,
     size: u64,
-    footer: Arc<ParquetMetaData>,
+    footer: ArrowReaderMetadata,
     summary: Summary,
     checksums: Checksums,
 }
@@ -140,10 +140,11 @@ impl TableFile {
             return Err(TableError::damaged("not one checksum for each row group"));
         }
         check_groups(&footer, rows, size)?;
+        let footer = fence(|| with_our_types(Arc::new(footer)))?;
         Ok(Self {
             source,
             size,
-            footer: Arc::new(footer),
+            footer,
             summary,
             checksums,
         })
@@ -161,16 +162,34 @@ impl TableFile {
         self.size
     }
 
-    /// Reads rows by their positions, as a table with all kinds and grids, and the objects that these rows refer to. Reads
-    /// and decodes only the row groups that the range touches.
+    /// Reads rows by their positions, as a table with all kinds and grids, and the objects that these rows refer to.
+    ///
+    /// # Errors
+    /// As [`TableFile::rows_and_objects`].
+    pub fn rows(&self, range: Range<u64>) -> Result<Table, TableError> {
+        let (rows, objects) = self.rows_and_objects(range)?;
+        Ok(Table {
+            kinds: self.summary.kinds.clone(),
+            grids: self.summary.grids.clone(),
+            objects,
+            rows,
+            complete_runs: self.summary.complete_runs.clone(),
+        })
+    }
+
+    /// Reads rows by their positions, and the objects that they refer to by position in the second list. Kinds are those of
+    /// [`TableFile::summary`]. Reads and decodes only the row groups that the range touches.
     ///
     /// # Errors
     /// [`TableError::Damaged`] if something does not hold, [`TableError::Io`].
-    pub fn rows(&self, range: Range<u64>) -> Result<Table, TableError> {
+    pub fn rows_and_objects(
+        &self,
+        range: Range<u64>,
+    ) -> Result<(Vec<Row>, Vec<Object>), TableError> {
         let mut rows = Vec::new();
         let mut objects = ObjectSet::default();
         let mut group_start = 0_u64;
-        for (index, group) in self.footer.row_groups().iter().enumerate() {
+        for (index, group) in self.footer.metadata().row_groups().iter().enumerate() {
             let count = u64::try_from(group.num_rows()).unwrap_or_default();
             let group_end = group_start.saturating_add(count);
             let (start, end) = (range.start.max(group_start), range.end.min(group_end));
@@ -180,13 +199,7 @@ impl TableFile {
             }
             group_start = group_end;
         }
-        Ok(Table {
-            kinds: self.summary.kinds.clone(),
-            grids: self.summary.grids.clone(),
-            objects: objects.into_objects(),
-            rows,
-            complete_runs: self.summary.complete_runs.clone(),
-        })
+        Ok((rows, objects.into_objects()))
     }
 
     /// Appends `count` rows of one row group, after its first `skip`; `position` is the first one's in the file.
@@ -196,26 +209,15 @@ impl TableFile {
         skip: u64,
         count: u64,
         position: u64,
-        rows: &mut Vec<super::row::Row>,
+        rows: &mut Vec<Row>,
         objects: &mut ObjectSet,
     ) -> Result<(), TableError> {
-        let metadata = ArrowReaderMetadata::try_new(
-            Arc::clone(&self.footer),
-            ArrowReaderOptions::new().with_skip_arrow_metadata(true),
-        )
-        .map_err(|error| damaged(&error))?;
-        let schema = schema_of(metadata.schema())?;
-        let metadata = ArrowReaderMetadata::try_new(
-            Arc::clone(&self.footer),
-            ArrowReaderOptions::new().with_schema(schema),
-        )
-        .map_err(|error| damaged(&error))?;
-        let mask = ProjectionMask::columns(metadata.parquet_schema(), ROW_COLUMNS);
+        let mask = ProjectionMask::columns(self.footer.parquet_schema(), ROW_COLUMNS);
         let span = self.group_bytes(index)?;
         let to_usize = |number: u64| {
             usize::try_from(number).map_err(|_error| TableError::damaged("too large"))
         };
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(span, metadata)
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(span, self.footer.clone())
             .with_projection(mask)
             .with_row_groups(vec![index])
             .with_batch_size(ROW_GROUP_ROWS)
@@ -234,6 +236,7 @@ impl TableFile {
     fn group_bytes(&self, index: usize) -> Result<Span, TableError> {
         let (start, end) = self
             .footer
+            .metadata()
             .row_groups()
             .get(index)
             .and_then(|group| group_span(group.columns()))
@@ -345,6 +348,18 @@ fn group_span(columns: &[parquet::file::metadata::ColumnChunkMetaData]) -> Optio
     (start <= end).then_some((start, end))
 }
 
+/// The footer with the types that we read columns as.
+fn with_our_types(footer: Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata, TableError> {
+    let inferred = ArrowReaderMetadata::try_new(
+        Arc::clone(&footer),
+        ArrowReaderOptions::new().with_skip_arrow_metadata(true),
+    )
+    .map_err(|error| damaged(&error))?;
+    let schema = schema_of(inferred.schema())?;
+    ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new().with_schema(schema))
+        .map_err(|error| damaged(&error))
+}
+
 /// Types that we read our columns as: the file's own physical types decide whether they fit.
 fn schema_of(inferred: &SchemaRef) -> Result<SchemaRef, TableError> {
     let ours = schema::arrow_schema();
@@ -427,5 +442,92 @@ fn cannot_read(error: &io::Error) -> TableError {
     TableError::Io {
         action: "reading a table".to_owned(),
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::{Kind, Status};
+    use super::super::schema::KindColumns;
+    use super::super::write::write;
+    use super::*;
+    use crate::location::Location;
+    use crate::time::{Instant, Window};
+
+    fn table() -> Table {
+        let row = |index: u32| Row {
+            kind: index % 2,
+            reference: Instant(1_800_000_000),
+            window: Window::instant(i64::from(index / 8) * 3600),
+            member: (!index.is_multiple_of(3)).then_some(7),
+            object: index % 5,
+            offset: u64::from(index) * 7919,
+            length: (!index.is_multiple_of(4)).then_some(7919),
+            field: 0,
+            status: Status::Placed,
+            reason: None,
+        };
+        let kind = |words: &str| Kind {
+            identity: None,
+            bucket_seconds: None,
+            grid: None,
+            words: words.to_owned(),
+        };
+        let object = |index: u64| Object {
+            location: Location::parse(&format!("s3://b/{index}"), std::path::Path::new("/"))
+                .unwrap(),
+            size: Some(index),
+            etag: (index > 2).then(|| "e".to_owned()),
+        };
+        Table {
+            kinds: vec![kind("A"), kind("B")],
+            grids: Vec::new(),
+            objects: (0..5).map(object).collect(),
+            rows: (0..400).map(row).collect(),
+            complete_runs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn hostile_row_groups_with_right_checksums_are_errors_or_valid_rows() {
+        let mut bytes = Vec::new();
+        write(&table(), |_| KindColumns::default(), &mut bytes).unwrap();
+        let mut file = TableFile::open(Bytes::from(bytes.clone())).unwrap();
+        let group = file.footer.metadata().row_group(0).columns();
+        let (start, end) = group_span(group).unwrap();
+        let (mut refused, mut read) = (0, 0);
+        let mut at = start;
+        while at < end {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[usize::try_from(at).unwrap()] ^= 1 << bit;
+                let damaged = Bytes::from(damaged);
+                let length = usize::try_from(end - start).unwrap();
+                let group = damaged.read(start, length).unwrap();
+                file.checksums.row_groups = vec![crc32fast::hash(&group)];
+                file.source = Box::new(damaged);
+                match file.rows(0..400) {
+                    Ok(table) => {
+                        read += 1;
+                        assert_eq!(table.rows.len(), 400);
+                        let objects = table.objects.len();
+                        let known = |row: &Row| usize::try_from(row.object).unwrap() < objects;
+                        assert!(table.rows.iter().all(|row| row.kind < 2 && known(row)));
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            at += 3;
+        }
+        assert!(refused > 100 && read > 0, "{refused} refused, {read} read");
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_row_group_is_noticed() {
+        let mut bytes = Vec::new();
+        write(&table(), |_| KindColumns::default(), &mut bytes).unwrap();
+        bytes[2000] ^= 1;
+        let error = read(Bytes::from(bytes)).unwrap_err().to_string();
+        assert!(error.contains("checksum"), "{error}");
     }
 }
