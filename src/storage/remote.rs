@@ -155,18 +155,23 @@ async fn list_web(wire: Wire, call: &Call, folders: bool) -> Result<Folder, Faul
     };
     let listed = listed.map_err(|error| {
         let fault = meaning(&error, call, true);
-        let status = call.story().refusal.as_ref().map(|(status, _)| *status);
-        match (fault.kind, status) {
-            (ErrorKind::TimedOut | ErrorKind::Truncated | ErrorKind::TooLarge, _)
-            | (ErrorKind::Unavailable, None)
-            | (_, Some(401)) => fault,
-            // Servers without WebDAV say so in many ways, by a page with status 200 among them.
-            _ => Fault::new(
-                ErrorKind::Unsupported,
-                "cannot list over plain HTTP; give the names, for example with {a..b} patterns",
-            ),
+        let story = call.story();
+        let needs_login = story
+            .refusal
+            .as_ref()
+            .is_some_and(|(status, _)| *status == 401);
+        if story.fault.is_some() || needs_login {
+            return fault;
         }
+        // Servers without WebDAV say so in many ways, by a page with status 200 among them.
+        let cause = "cannot list over plain HTTP; give the names, for example with {a..b} patterns";
+        Fault::new(ErrorKind::Unsupported, cause)
     })?;
+    // `object_store` takes a 404 for an empty folder.
+    if let Some((404, words)) = call.story().refusal.clone() {
+        let cause = format!("{words}: no such folder, or a server that cannot list");
+        return Err(Fault::new(ErrorKind::NotFound, cause));
+    }
     let origin = call.location.origin();
     let mut folder = Folder::default();
     for meta in listed.objects {

@@ -1,5 +1,11 @@
 //! Storage against a server that misbehaves: each fault ends as the right bytes or as an honest error, by its deadline.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: a panic is a failed test"
+)]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -70,8 +76,8 @@ async fn a_read_is_one_ranged_get() {
         fetched.modified.unwrap().to_string(),
         "2026-11-22T06:00:00Z"
     );
-    let seen = server.requests();
-    assert_eq!(seen.len(), 1);
+    let seen = server.requests_of(PATH);
+    assert_eq!((seen.len(), server.requests().len()), (1, 1));
     assert_eq!(
         (
             seen[0].method.as_str(),
@@ -305,6 +311,16 @@ async fn another_etag_is_handed_on() {
 }
 
 #[tokio::test]
+async fn a_flipped_byte_is_for_verification_to_find() {
+    let (server, location) = served();
+    server.fault(PATH, Fault::Flip(7));
+    let storage = storage();
+    let fetched = storage.get(&location, RANGE, Short::Refuse).await.unwrap();
+    assert_ne!(&fetched.bytes[..], &object()[1000..21_000]);
+    assert_eq!(fetched.bytes.len(), 20_000);
+}
+
+#[tokio::test]
 async fn redirects_are_followed_to_data_but_not_to_a_login_page() {
     let (server, location) = served();
     server.put("/mirror/a.grib2", object());
@@ -361,7 +377,7 @@ async fn urls_reach_the_server_as_they_are_and_queries_are_not_shown() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let message = format!("{error} {error:?}");
-    assert!(!error.to_string().contains("HUSH"), "{message}");
+    assert!(!message.contains("HUSH"), "{message}");
 }
 
 #[tokio::test]
@@ -406,8 +422,7 @@ async fn a_server_that_refuses_for_load_is_asked_less_at_once() {
     storage
         .get(&location, RANGE, Short::Refuse)
         .await
-        .unwrap_err()
-        .kind();
+        .unwrap_err();
     server.heal();
     server.forget();
     let reads: Vec<_> = (0..96).map(read).collect();
@@ -601,18 +616,19 @@ async fn web_servers_list_by_webdav_or_say_that_they_cannot() {
     server.put("/data/x/c.grib2", object());
     let storage = storage();
     let folder = location(&server.url("/data/x/"));
-    for fault in [
-        None,
-        Some(Fault::Page),
-        Some(Fault::Status(404)),
-        Some(Fault::Status(403)),
+    for (fault, kind) in [
+        (None, ErrorKind::Unsupported),
+        (Some(Fault::Page), ErrorKind::Unsupported),
+        (Some(Fault::Status(403)), ErrorKind::Unsupported),
+        (Some(Fault::Status(401)), ErrorKind::Forbidden),
+        (Some(Fault::Status(404)), ErrorKind::NotFound),
     ] {
         let text = format!("{fault:?}");
         if let Some(fault) = fault {
             server.fault("/data/x", fault.times(1));
         }
         let error = storage.list(&folder).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{text}: {error}");
+        assert_eq!(error.kind(), kind, "{text}: {error}");
     }
     server.allow_webdav();
     let listed = storage.list(&folder).await.unwrap();

@@ -1,4 +1,4 @@
-//! A small HTTP server for tests: objects by path, byte ranges, ETags, faults on demand, and a record of what was asked.
+//! A small HTTP server for tests: objects by path, byte ranges, `ETag`s, faults on demand, and a record of what was asked.
 //!
 //! ```ignore
 //! let server = TestServer::start();
@@ -12,6 +12,12 @@
 //! `?list-type=2` (bucket = first segment of the path, pages of [`PAGE`] keys), and PROPFIND after
 //! [`TestServer::allow_webdav`]. Dropping it ends all connections.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test helper: a panic is a failed test"
+)]
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,23 +26,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Keys in one page of an S3 listing.
-pub const PAGE: usize = 3;
+pub(crate) const PAGE: usize = 3;
 
 /// One request as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// Path with query, as sent.
-    pub path: String,
+    pub(crate) path: String,
     /// The `Range` header.
-    pub range: Option<String>,
+    pub(crate) range: Option<String>,
     /// The `Authorization` header: whether the request was signed.
-    pub authorization: Option<String>,
+    pub(crate) authorization: Option<String>,
 }
 
 /// What goes wrong. `Fault::X` is for ever, `Fault::X.times(n)` for the next n requests of that path.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// An answer with this status and a short body.
     Status(u16),
     /// An answer with this status, these headers (`"Name: value"`) and this body.
@@ -57,7 +63,7 @@ pub enum Fault {
     OtherRange,
     /// A 206 whose `Content-Range` does not tell the size.
     UnknownSize,
-    /// Another ETag than before, and the same bytes.
+    /// Another `ETag` than before, and the same bytes.
     OtherETag,
     /// The right length, but the byte at this offset of the body is changed.
     Flip(usize),
@@ -69,7 +75,7 @@ pub enum Fault {
 
 impl Fault {
     /// The fault for the next `count` requests only.
-    pub fn times(self, count: usize) -> Times {
+    pub(crate) fn times(self, count: usize) -> Times {
         Times {
             fault: self,
             count: Some(count),
@@ -79,7 +85,7 @@ impl Fault {
 
 /// A fault and for how many requests it lasts.
 #[derive(Clone, Debug)]
-pub struct Times {
+pub(crate) struct Times {
     fault: Fault,
     count: Option<usize>,
 }
@@ -91,7 +97,7 @@ impl From<Fault> for Times {
 }
 
 /// The server; stops when dropped.
-pub struct TestServer {
+pub(crate) struct TestServer {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -130,7 +136,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl TestServer {
     /// Starts a server on a free port of the loopback address.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
@@ -157,29 +163,29 @@ impl TestServer {
     }
 
     /// The URL of a path: `http://127.0.0.1:PORT/path`.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{}", self.address, path.trim_start_matches('/'))
     }
 
-    /// Stores an object. Its ETag is a function of its bytes.
-    pub fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
+    /// Stores an object. Its `ETag` is a function of its bytes.
+    pub(crate) fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.shared.put(path, bytes.into());
     }
 
     /// Removes an object.
-    pub fn remove(&self, path: &str) {
+    pub(crate) fn remove(&self, path: &str) {
         lock(&self.shared.objects).remove(path);
     }
 
     /// The bytes of an object.
-    pub fn object(&self, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn object(&self, path: &str) -> Option<Vec<u8>> {
         lock(&self.shared.objects)
             .get(path)
             .map(|object| object.bytes.clone())
     }
 
     /// Adds a fault for a path; faults of a path come one after another. `"*"` is every path without faults of its own.
-    pub fn fault(&self, path: &str, fault: impl Into<Times>) {
+    pub(crate) fn fault(&self, path: &str, fault: impl Into<Times>) {
         lock(&self.shared.faults)
             .entry(path.to_owned())
             .or_default()
@@ -187,39 +193,39 @@ impl TestServer {
     }
 
     /// Ends all faults.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         lock(&self.shared.faults).clear();
     }
 
     /// Every answer comes after this time, as over a long line.
-    pub fn latency(&self, latency: Duration) {
+    pub(crate) fn latency(&self, latency: Duration) {
         *lock(&self.shared.latency) = latency;
     }
 
     /// Answers PROPFIND from now on.
-    pub fn allow_webdav(&self) {
+    pub(crate) fn allow_webdav(&self) {
         self.shared.webdav.store(true, Ordering::SeqCst);
     }
 
     /// The requests so far, in the order in which they came.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub(crate) fn requests(&self) -> Vec<Seen> {
         lock(&self.shared.seen).clone()
     }
 
     /// The requests so far of one path, queries left out.
-    pub fn requests_of(&self, path: &str) -> Vec<Seen> {
+    pub(crate) fn requests_of(&self, path: &str) -> Vec<Seen> {
         let same = |seen: &Seen| seen.path.split('?').next() == Some(path);
         self.requests().into_iter().filter(same).collect()
     }
 
     /// Forgets the requests so far.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         lock(&self.shared.seen).clear();
         self.shared.most_in_flight.store(0, Ordering::SeqCst);
     }
 
     /// Most requests that were being answered at one time.
-    pub fn most_in_flight(&self) -> usize {
+    pub(crate) fn most_in_flight(&self) -> usize {
         self.shared.most_in_flight.load(Ordering::SeqCst)
     }
 }
@@ -281,7 +287,8 @@ impl Shared {
                 range: request.headers.get("range").cloned(),
                 authorization: request.headers.get("authorization").cloned(),
             });
-            std::thread::sleep(*lock(&self.latency));
+            let latency = *lock(&self.latency);
+            std::thread::sleep(latency);
             let kept = self.answer(&request, stream);
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             if !kept? {
@@ -406,7 +413,7 @@ impl Shared {
         }
     }
 
-    /// S3's ListObjectsV2 of `/bucket`, with prefix, delimiter and continuation.
+    /// S3's `ListObjectsV2` of `/bucket`, with prefix, delimiter and continuation.
     fn list_s3(&self, request: &Request, stream: &TcpStream) -> std::io::Result<bool> {
         let parameters: HashMap<String, String> = request
             .query

@@ -1,3 +1,3 @@
 //! What several rooms of the test house use.
 
-pub mod http;
+pub(crate) mod http;
