@@ -12,7 +12,7 @@ use object_store::{
 use url::Url;
 
 use super::call::Call;
-use super::error::{ErrorKind, Fault};
+use super::error::{ErrorKind, Fault, Operation};
 use super::origins::{self, Bucket, Origin};
 use super::page;
 use super::wire::Wire;
@@ -222,8 +222,12 @@ fn meaning(error: &object_store::Error, call: &Call, anonymous: bool) -> Fault {
     let Some((status, words)) = story.refusal.clone() else {
         return Fault::new(kind_of(error), innermost(error));
     };
+    let absent = matches!(error, object_store::Error::NotFound { .. });
     let kind = match status {
-        404 | 410 => ErrorKind::NotFound,
+        // Services that hand out credentials answer 404 too, and that says nothing of the object.
+        404 if absent || call.operation == Operation::List => ErrorKind::NotFound,
+        404 => ErrorKind::Forbidden,
+        410 => ErrorKind::NotFound,
         401 | 403 => ErrorKind::Forbidden,
         412 => ErrorKind::Changed,
         416 => ErrorKind::Truncated,
