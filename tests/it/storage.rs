@@ -270,6 +270,22 @@ async fn retry_after_is_honoured() {
 }
 
 #[tokio::test]
+async fn a_connection_is_kept_between_reads() {
+    let (server, location) = served();
+    let storage = storage();
+    for _ in 0..5 {
+        right(
+            &storage
+                .get(&location, RANGE, Short::Refuse)
+                .await
+                .unwrap()
+                .bytes,
+        );
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
 async fn nobody_there_is_told_soon() {
     let server = TestServer::start();
     let location = location(&server.url(PATH));

@@ -224,6 +224,11 @@ impl TestServer {
         self.shared.most_in_flight.store(0, Ordering::SeqCst);
     }
 
+    /// Connections accepted so far.
+    pub(crate) fn connections(&self) -> usize {
+        lock(&self.shared.connections).len()
+    }
+
     /// Most requests that were being answered at one time.
     pub(crate) fn most_in_flight(&self) -> usize {
         self.shared.most_in_flight.load(Ordering::SeqCst)
