@@ -97,12 +97,14 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The variables whose name begins with `prefix`.
-    pub(super) fn with_prefix(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+    /// Those of the variables `names` that are set.
+    pub(super) fn among(
+        &self,
+        names: &'static [&'static str],
+    ) -> impl Iterator<Item = (&'static str, &str)> {
+        names
             .iter()
-            .filter(move |(name, _)| name.starts_with(prefix))
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter_map(|name| Some((*name, self.get(name)?)))
     }
 
     /// A file of the AWS configuration: `variable`'s value, else `~/.aws/<name>`.

@@ -111,12 +111,12 @@ impl fmt::Display for Operation {
 }
 
 /// A failed operation. Cheap to clone: one failure is handed to all readers that wait for it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct StorageError(Arc<Failure>);
 
 /// The facts of a failure.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Failure {
     pub(super) fault: Fault,
     pub(super) operation: Operation,
@@ -154,6 +154,13 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+impl fmt::Debug for StorageError {
+    /// The kind and the message: the location as it stands may hold a signature.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StorageError({:?}, \"{self}\")", self.kind())
+    }
+}
 
 impl StorageError {
     pub(super) fn new(failure: Failure) -> Self {

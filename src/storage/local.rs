@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(read(&path, range, 100).unwrap().etag, first);
         write(&path, b"two").unwrap();
         assert_ne!(read(&path, range, 100).unwrap().etag, first);
-        assert_eq!(children(path.parent().unwrap()).unwrap(), [path.clone()]);
+        assert_eq!(children(path.parent().unwrap()).unwrap().len(), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Knows locations and bytes. Knows no GRIB, no tables, no chunks. `object_store` is named here and nowhere else.
 
 mod call;
+mod client;
 mod config;
 mod counters;
 mod error;
@@ -46,11 +47,6 @@ use crate::time::Instant;
 const PAGE_BYTES: u64 = 64 << 20;
 /// Slowest line on which a write may take longer than the timeout of a read.
 const WRITE_BYTES_PER_SECOND: u64 = 256 << 10;
-/// Redirects that are followed. Archives use one (a mirror, a signed address); more look like a login.
-const REDIRECTS: usize = 4;
-/// Time to open a connection. Two handshakes around the world take one second.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// What to do when an object ends before the range does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Short {
@@ -128,7 +124,7 @@ impl Storage {
     /// Storage with these settings. Opens no connection and looks for no credentials yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for limits of zero.
+    /// [`ErrorKind::Config`] for limits of zero, an endpoint that is no URL, a profile that does not exist.
     pub fn new(config: StorageConfig) -> Result<Self, StorageError> {
         for (name, zero) in [
             ("max requests", config.max_requests == 0),
@@ -140,6 +136,8 @@ impl Storage {
                 return Err(StorageError::config(format!("{name} must not be 0")));
             }
         }
+        // Told now, not when the first chunk is read.
+        origins::check(&config).map_err(|fault| StorageError::config(fault.cause))?;
         Ok(Self(Arc::new(Shared {
             files: Limiter::new(config.max_requests),
             config,
@@ -377,7 +375,7 @@ impl Storage {
         let common = self.0.common.get_or_init(|| {
             let config = &self.0.config;
             Ok(Arc::new(Common::new(
-                client(config)?,
+                client::build(config)?,
                 Arc::clone(&self.0.tally),
                 config.stall_timeout,
                 config.max_attempts,
@@ -407,45 +405,6 @@ impl Storage {
         origins.insert(key.to_owned(), served);
         Ok(origin)
     }
-}
-
-/// The HTTP client of all origins: one pool of connections.
-fn client(config: &StorageConfig) -> Result<reqwest::Client, Fault> {
-    // Fails only where a provider is installed already, and then there is one.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let build = |certificates: bool| {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("gribfs/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(config.max_requests)
-            // Sixty-four streams of one HTTP/2 connection share one congestion window; as many connections do not.
-            .http1_only()
-            .referer(false)
-            .redirect(reqwest::redirect::Policy::custom(|attempt| {
-                let left_tls = attempt.previous().last().is_some_and(|from| {
-                    from.scheme() == "https" && attempt.url().scheme() != "https"
-                });
-                if left_tls {
-                    attempt.error("redirected from https to http")
-                } else if attempt.previous().len() > REDIRECTS {
-                    attempt.error("redirected too often")
-                } else {
-                    attempt.follow()
-                }
-            }));
-        if certificates {
-            builder.build()
-        } else {
-            builder.tls_certs_only([]).build()
-        }
-    };
-    build(true)
-        .or_else(|error| {
-            // Plain HTTP works without certificates; https will say which one it does not know.
-            tracing::warn!(%error, "no certificates of this system can be read");
-            build(false)
-        })
-        .map_err(|error| Fault::new(ErrorKind::Config, format!("no HTTP client: {error}")))
 }
 
 /// The path of a file's location, or `None` for a remote one.
@@ -518,6 +477,79 @@ mod tests {
         assert!(is_region("eu-central-1"));
         assert!(!is_region("evil.example/"));
         assert!(!is_region(""));
+    }
+
+    /// The bucket behind a URL, built with keys in the environment. Nothing is sent.
+    fn bucket(url: &str, config: StorageConfig) -> origins::Bucket {
+        let variables = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "B")];
+        let environment =
+            Environment::from_variables(variables.map(|(name, value)| (name.into(), value.into())));
+        let storage = Storage::new(StorageConfig {
+            environment,
+            ..config
+        });
+        let location = Location::parse(url, std::path::Path::new("/")).unwrap();
+        match storage.unwrap().origin(&location, None).unwrap() {
+            Origin::Bucket(bucket) => bucket,
+            Origin::Web(_) => panic!("{url} is a bucket"),
+        }
+    }
+
+    #[test]
+    fn known_buckets_are_anonymous_in_their_region_and_others_are_signed() {
+        let plain = StorageConfig::default;
+        let open = bucket("s3://noaa-gfs-bdp-pds/x", plain());
+        assert_eq!(
+            (open.anonymous, open.region.as_deref()),
+            (true, Some("us-east-1"))
+        );
+        let open = bucket("s3://ecmwf-forecasts/x", plain());
+        assert_eq!(
+            (open.anonymous, open.region.as_deref()),
+            (true, Some("eu-central-1"))
+        );
+        assert!(bucket("gs://global-forecast-system/x", plain()).anonymous);
+        assert!(bucket("az://ecmwf/x", plain()).anonymous);
+        assert!(
+            bucket(
+                "abfss://ecmwf@ai4edataeuwest.dfs.core.windows.net/x",
+                plain()
+            )
+            .anonymous
+        );
+        assert!(!bucket("s3://mine/x", plain()).anonymous);
+
+        let anonymous = StorageConfig {
+            anonymous: true,
+            ..plain()
+        };
+        assert!(bucket("s3://mine/x", anonymous).anonymous);
+        let paying = StorageConfig {
+            requester_pays: true,
+            ..plain()
+        };
+        assert!(!bucket("s3://noaa-gfs-bdp-pds/x", paying).anonymous);
+    }
+
+    #[test]
+    fn endpoints_are_looked_at_before_they_are_used() {
+        for (endpoint, right) in [
+            ("http://127.0.0.1:9000", true),
+            ("https://minio.example", true),
+            ("minio.example", false),
+            ("ftp://minio.example", false),
+            ("https://me:hush@minio.example", false),
+        ] {
+            let config = StorageConfig {
+                endpoint_url: Some(endpoint.to_owned()),
+                ..StorageConfig::default()
+            };
+            let made = Storage::new(config);
+            assert_eq!(made.is_ok(), right, "{endpoint}");
+            if let Err(error) = made {
+                assert!(!error.to_string().contains("hush"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,43 @@ use super::public;
 use super::wire::{Connector, Wire};
 use crate::location::Location;
 
+// Of the environment only credentials are handed on: other variables that object_store knows name buckets or endpoints,
+// and would send the reads of one location to another.
+const AWS_CREDENTIALS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+const GOOGLE_CREDENTIALS: &[&str] = &[
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+];
+const AZURE_CREDENTIALS: &[&str] = &[
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_MASTER_KEY",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_STORAGE_CLIENT_ID",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_STORAGE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_FEDERATED_TOKEN_FILE",
+];
+
 /// Who serves a location's origin.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
@@ -36,7 +73,7 @@ pub(super) enum Origin {
 pub(super) struct Bucket {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) pages: Arc<dyn PaginatedListStore>,
-    /// S3's region, where another one could be right.
+    /// S3's region, so that another one named by the server is noticed.
     pub(super) region: Option<String>,
     /// Whether requests go out without a signature.
     pub(super) anonymous: bool,
@@ -113,6 +150,20 @@ fn config_fault(error: impl std::fmt::Display) -> Fault {
     Fault::new(ErrorKind::Config, error.to_string())
 }
 
+/// Looks at the settings that can be wrong before any location is known.
+///
+/// # Errors
+/// [`ErrorKind::Config`].
+pub(super) fn check(config: &StorageConfig) -> Result<(), Fault> {
+    if let Some(text) = &config.endpoint_url {
+        endpoint(text, false)?;
+    }
+    if let Some(name) = config.profile.as_deref().filter(|_| !config.anonymous) {
+        profile::read(&config.environment, name, true).map_err(config_fault)?;
+    }
+    Ok(())
+}
+
 /// Reads an endpoint. Credentials that travel as they are (`bearer`) must not travel in the clear beyond this machine.
 fn endpoint(text: &str, bearer: bool) -> Result<Url, Fault> {
     let bad = |what: &str| Fault::new(ErrorKind::Config, format!("endpoint {what}"));
@@ -123,6 +174,9 @@ fn endpoint(text: &str, bearer: bool) -> Result<Url, Fault> {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => return Err(bad("has no host")),
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("must not hold a name and password"));
+    }
     match url.scheme() {
         "https" => Ok(url),
         "http" if loopback || !bearer => Ok(url),
@@ -173,7 +227,7 @@ fn s3(
             false
         }
         S3Access::Environment(region) => {
-            for (name, value) in environment.with_prefix("AWS_") {
+            for (name, value) in environment.among(AWS_CREDENTIALS) {
                 if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
                     builder = builder.with_config(key, value);
                 }
@@ -190,14 +244,13 @@ fn s3(
         .unwrap_or("us-east-1")
         .to_owned();
     builder = builder.with_region(&region);
-    let movable = address.is_none().then_some(region);
     if let Some(address) = address {
         builder = builder
             .with_endpoint(address.as_str().trim_end_matches('/'))
             .with_virtual_hosted_style_request(false);
     }
     let store = builder.build().map_err(config_fault)?;
-    Ok(Bucket::new(store, movable, anonymous))
+    Ok(Bucket::new(store, Some(region), anonymous))
 }
 
 /// How S3 requests are signed.
@@ -240,15 +293,8 @@ fn s3_access(config: &StorageConfig, own_endpoint: bool) -> Result<S3Access, Fau
 
 fn gs(config: &StorageConfig, bucket: &str, wire: Wire) -> Result<Bucket, Fault> {
     let environment = &config.environment;
-    let offered = [
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "GOOGLE_SERVICE_ACCOUNT",
-        "GOOGLE_SERVICE_ACCOUNT_PATH",
-        "GOOGLE_SERVICE_ACCOUNT_KEY",
-        "SERVICE_ACCOUNT",
-    ]
-    .iter()
-    .any(|name| environment.get(name).is_some());
+    let offered = environment.among(GOOGLE_CREDENTIALS).next().is_some()
+        || environment.get("SERVICE_ACCOUNT").is_some();
     let own_endpoint = config.endpoint_url.is_some();
     let anonymous = config.anonymous
         || (public::lookup("gs", bucket, None).is_some() && !own_endpoint)
@@ -266,7 +312,7 @@ fn gs(config: &StorageConfig, bucket: &str, wire: Wire) -> Result<Bucket, Fault>
             .with_skip_signature(true)
             .with_credentials(Arc::new(none));
     } else {
-        for (name, value) in environment.with_prefix("GOOGLE_") {
+        for (name, value) in environment.among(GOOGLE_CREDENTIALS) {
             if let Ok(key) = name.to_ascii_lowercase().parse::<GoogleConfigKey>() {
                 builder = builder.with_config(key, value);
             }
@@ -293,19 +339,7 @@ fn az(config: &StorageConfig, scheme: &str, name: &str, wire: Wire) -> Result<Bu
     let named = host.and_then(|host| host.split('.').next());
     let own_endpoint = config.endpoint_url.is_some();
     let public = public::lookup(scheme, container, named).filter(|_| !own_endpoint);
-    let offered = [
-        "AZURE_STORAGE_ACCOUNT_KEY",
-        "AZURE_STORAGE_ACCESS_KEY",
-        "AZURE_STORAGE_MASTER_KEY",
-        "AZURE_STORAGE_SAS_KEY",
-        "AZURE_STORAGE_SAS_TOKEN",
-        "AZURE_STORAGE_TOKEN",
-        "AZURE_STORAGE_CLIENT_ID",
-        "AZURE_CLIENT_ID",
-        "AZURE_FEDERATED_TOKEN_FILE",
-    ]
-    .iter()
-    .any(|name| environment.get(name).is_some());
+    let offered = environment.among(AZURE_CREDENTIALS).next().is_some();
     let anonymous = config.anonymous || public.is_some() || (own_endpoint && !offered);
     let address = config
         .endpoint_url
@@ -329,7 +363,7 @@ fn az(config: &StorageConfig, scheme: &str, name: &str, wire: Wire) -> Result<Bu
         })?;
     let mut builder = MicrosoftAzureBuilder::new();
     if !anonymous {
-        for (name, value) in environment.with_prefix("AZURE_") {
+        for (name, value) in environment.among(AZURE_CREDENTIALS) {
             if let Ok(key) = name.to_ascii_lowercase().parse::<AzureConfigKey>() {
                 builder = builder.with_config(key, value);
             }

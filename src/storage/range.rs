@@ -36,6 +36,11 @@ impl Wanted {
             last,
         })
     }
+
+    /// Whether the range has an end, and with it a length that the caller chose.
+    pub(super) fn is_bounded(self) -> bool {
+        self.last.is_some()
+    }
 }
 
 impl Answer {

@@ -12,7 +12,7 @@ use object_store::{
 use url::Url;
 
 use super::call::Call;
-use super::error::{ErrorKind, Fault};
+use super::error::{ErrorKind, Fault, Operation};
 use super::origins::{self, Bucket, Origin};
 use super::page;
 use super::wire::Wire;
@@ -155,18 +155,23 @@ async fn list_web(wire: Wire, call: &Call, folders: bool) -> Result<Folder, Faul
     };
     let listed = listed.map_err(|error| {
         let fault = meaning(&error, call, true);
-        let status = call.story().refusal.as_ref().map(|(status, _)| *status);
-        match (fault.kind, status) {
-            (ErrorKind::TimedOut | ErrorKind::Truncated | ErrorKind::TooLarge, _)
-            | (ErrorKind::Unavailable, None)
-            | (_, Some(401)) => fault,
-            // Servers without WebDAV say so in many ways, by a page with status 200 among them.
-            _ => Fault::new(
-                ErrorKind::Unsupported,
-                "cannot list over plain HTTP; give the names, for example with {a..b} patterns",
-            ),
+        let story = call.story();
+        let needs_login = story
+            .refusal
+            .as_ref()
+            .is_some_and(|(status, _)| *status == 401);
+        if story.fault.is_some() || needs_login {
+            return fault;
         }
+        // Servers without WebDAV say so in many ways, by a page with status 200 among them.
+        let cause = "cannot list over plain HTTP; give the names, for example with {a..b} patterns";
+        Fault::new(ErrorKind::Unsupported, cause)
     })?;
+    // `object_store` takes a 404 for an empty folder.
+    if let Some((404, words)) = call.story().refusal.clone() {
+        let cause = format!("{words}: no such folder, or a server that cannot list");
+        return Err(Fault::new(ErrorKind::NotFound, cause));
+    }
     let origin = call.location.origin();
     let mut folder = Folder::default();
     for meta in listed.objects {
@@ -217,8 +222,12 @@ fn meaning(error: &object_store::Error, call: &Call, anonymous: bool) -> Fault {
     let Some((status, words)) = story.refusal.clone() else {
         return Fault::new(kind_of(error), innermost(error));
     };
+    let absent = matches!(error, object_store::Error::NotFound { .. });
     let kind = match status {
-        404 | 410 => ErrorKind::NotFound,
+        // Services that hand out credentials answer 404 too, and that says nothing of the object.
+        404 if absent || call.operation == Operation::List => ErrorKind::NotFound,
+        404 => ErrorKind::Forbidden,
+        410 => ErrorKind::NotFound,
         401 | 403 => ErrorKind::Forbidden,
         412 => ErrorKind::Changed,
         416 => ErrorKind::Truncated,

@@ -155,7 +155,14 @@ impl Wire {
         };
         // HEAD announces a body that does not come; nothing here sends one, but credentials may.
         let expected = expected.filter(|_| method != Method::HEAD);
-        let bytes = self.body(body, expected, limit, wanted.is_some()).await?;
+        let bytes = self
+            .body(
+                body,
+                expected,
+                limit,
+                wanted.is_some_and(Wanted::is_bounded),
+            )
+            .await?;
         if !parts.headers.contains_key(CONTENT_LENGTH) {
             parts
                 .headers
@@ -167,13 +174,13 @@ impl Wire {
         ))
     }
 
-    /// Reads a body to its end.
+    /// Reads a body to its end. `vouched`: the expected length is the caller's own, not only the server's word.
     async fn body(
         &self,
         body: HttpResponseBody,
         expected: Option<u64>,
         limit: u64,
-        exact: bool,
+        vouched: bool,
     ) -> Result<Bytes, Setback> {
         let too_large = |size: u64| {
             let cause = format!("a body of {size} bytes, the limit is {limit}");
@@ -183,7 +190,7 @@ impl Wire {
             return Err(too_large(size));
         }
         let first = match expected {
-            Some(size) if exact => size,
+            Some(size) if vouched => size,
             Some(size) => size.min(FIRST_ALLOCATION),
             None => 0,
         };

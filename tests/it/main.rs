@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Integration tests: one binary, one module per room of the house.
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
@@ -9,9 +8,12 @@ mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
+mod grib_corpus; // sections, identity, grids against ecCodes'
+#[cfg(test)]
+mod naming; // names against ecCodes'
+#[cfg(test)]
+mod storage; // ranged reads, retries, faults
+#[cfg(test)]
 mod table; // Parquet: round trips, readers, hostile bytes
-=======
-//! Integration tests.
-
-mod naming;
->>>>>>> names
+#[cfg(test)]
+mod support; // servers and folders for the others
