@@ -33,9 +33,9 @@ pub(super) fn object<'a>(line: &'a str, pairs: &mut Vec<Pair<'a>>) -> Result<(),
         serde_json::from_str(line).map_err(|error| error.to_string())?;
     pairs.extend(map.into_iter().map(|(key, value)| Pair {
         key: Cow::Owned(key),
-        value: Cow::Owned(match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
+        value: Cow::Owned(match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => value.to_string(),
         }),
     }));
     Ok(())

@@ -11,7 +11,6 @@ use super::ftime::{Ftime, Over};
 use super::kinds::{Interner, KindText, KindWords};
 use super::statistic::Statistic;
 use super::{Doubt, IndexLine, RawLine, When, line_capacity, lines_of, misc};
-use crate::grib::identity::Member;
 use crate::time::Instant;
 
 /// The words of a kind of field in a wgrib2 inventory.
@@ -158,10 +157,18 @@ impl<'a> Fields<'a> {
     /// Field 6, with what a bracket that it leaves open encloses, and the rest of the line without its last colons.
     fn time_and_misc(&mut self) -> Result<(&'a str, &'a str), LineFault> {
         let all = self.rest.unwrap_or_default();
-        let mut time = self.next()?;
-        while time.contains('(') && is_open(time) {
-            let Some(rest) = self.rest else { break };
+        let first = self.next()?;
+        let after_first = self.rest;
+        let mut time = first;
+        let mut depth = open_brackets(first);
+        while depth > 0 {
+            let Some(rest) = self.rest else {
+                // It closes nowhere, so it encloses nothing.
+                (time, self.rest) = (first, after_first);
+                break;
+            };
             let (field, rest) = split_colon(rest);
+            depth += open_brackets(field);
             time = all.get(..time.len() + 1 + field.len()).unwrap_or(time);
             self.rest = rest;
         }
@@ -176,10 +183,14 @@ fn split_colon(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a bracket opens that does not close.
-fn is_open(text: &str) -> bool {
-    let count = |bracket| memchr::memchr_iter(bracket, text.as_bytes()).count();
-    count(b'(') > count(b')')
+/// Brackets that open minus brackets that close.
+fn open_brackets(text: &str) -> i64 {
+    memchr::memchr2_iter(b'(', b')', text.as_bytes())
+        .map(|at| match text.as_bytes().get(at) {
+            Some(b'(') => 1,
+            _ => -1,
+        })
+        .sum()
 }
 
 fn message_number(text: &str) -> Result<(u32, Option<u16>), LineFault> {
@@ -236,7 +247,6 @@ pub(super) fn read<'a>(
         kinds,
         words: String::new(),
         date: ("", Instant(0)),
-        members: None,
     };
     for raw in lines_of(text) {
         let number = u32::try_from(lines.len()).unwrap_or(u32::MAX);
@@ -254,8 +264,6 @@ struct Reader<'a, 'k> {
     words: String,
     /// The last date that was read: nearly always the next one too.
     date: (&'a str, Instant),
-    /// The member of the lines so far, while they all have the same.
-    members: Option<Option<Member>>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -276,16 +284,13 @@ impl<'a> Reader<'a, '_> {
             doubt = Some(Doubt::Member);
         }
         if !raw.ended {
-            // The file ends here without a newline: `anl` is whole, `6 hour fc` is not, `ENS=+1` may have been `ENS=+12`.
+            // The file ends here without a newline: `anl` is whole, `6 hour fc` is not, and what follows it may have been
+            // cut without a trace: `ENS=+12` to `ENS=+1`, `6 hour fcst:ens mean` to `6 hour fcst:`.
             if when == When::Header {
                 return Err(LineFault::Time);
             }
-            let differs = self.members.is_some_and(|seen| seen != member.member);
-            if doubt.is_none() && !raw.text.ends_with(':') && (!fields.misc.is_empty() || differs) {
-                doubt = Some(Doubt::Tail);
-            }
+            doubt.get_or_insert(Doubt::Tail);
         }
-        self.members = Some(member.member);
         let kind = self.kind(&fields, &ftime, &member, number);
         Ok(IndexLine {
             line: raw.number,

@@ -1,0 +1,4 @@
+//! Integration tests, one room per module.
+
+/// Index files: the vectors of the format, real files, hostile files, printing and reading.
+mod index_dialects;
