@@ -225,12 +225,21 @@ pub(super) fn digits(text: &str) -> Option<u64> {
     if text.is_empty() || text.len() > 20 {
         return None;
     }
+    // 19 digits fit a u64 whatever they are.
+    let (head, tail) = text
+        .as_bytes()
+        .split_at_checked(19)
+        .unwrap_or((text.as_bytes(), &[]));
     let mut sum = 0_u64;
-    for byte in text.bytes() {
+    for byte in head {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;
         }
+        sum = sum * 10 + u64::from(digit);
+    }
+    for byte in tail {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
         sum = sum.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
     Some(sum)
@@ -337,27 +346,32 @@ impl<'a> Reader<'a, '_> {
         } else {
             self.words.as_str()
         };
-        self.kinds.intern(words, || KindText {
-            words: if plain {
-                Cow::Borrowed(fields.variable_level)
-            } else {
-                Cow::Owned(words.to_owned())
-            },
-            sample,
-            parts: KindWords::Noaa(NoaaWords {
-                variable: fields.variable,
-                level: fields.level,
-                statistic: ftime.statistic(),
-                over: match ftime {
-                    Ftime::Window { over, .. } => Some(*over),
-                    Ftime::Analysis
-                    | Ftime::Instant(_)
-                    | Ftime::References { .. }
-                    | Ftime::Other(_) => None,
+        let hash = self.kinds.hash(&words);
+        self.kinds.intern(
+            hash,
+            |kind| kind.words == words,
+            || KindText {
+                words: if plain {
+                    Cow::Borrowed(fields.variable_level)
+                } else {
+                    Cow::Owned(words.to_owned())
                 },
-                ensemble: member.member.is_some() || member.doubtful,
-                misc: member.rest(),
-            }),
-        })
+                sample,
+                parts: KindWords::Noaa(NoaaWords {
+                    variable: fields.variable,
+                    level: fields.level,
+                    statistic: ftime.statistic(),
+                    over: match ftime {
+                        Ftime::Window { over, .. } => Some(*over),
+                        Ftime::Analysis
+                        | Ftime::Instant(_)
+                        | Ftime::References { .. }
+                        | Ftime::Other(_) => None,
+                    },
+                    ensemble: member.member.is_some() || member.doubtful,
+                    misc: member.rest(),
+                }),
+            },
+        )
     }
 }
