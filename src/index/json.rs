@@ -167,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn strings_end_where_they_do_at_any_length() {
+        for length in 0..40 {
+            for odd in ["", "\\n", "\u{e9}", "\\\"", "~\x7f"] {
+                let text = format!("{}{odd}{}", "x".repeat(length), "y".repeat(length / 2));
+                let pairs = read(&format!("{{\"k\": \"{text}\"}}")).unwrap();
+                assert_eq!(
+                    pairs[0].1.len(),
+                    text.replace("\\n", "n").replace("\\\"", "q").len()
+                );
+            }
+            assert!(read(&format!("{{\"k\": \"{}\u{1}\"}}", "x".repeat(length))).is_err());
+        }
+    }
+
+    #[test]
     fn what_is_no_json_is_an_error() {
         for line in [
             r#"{"a": "x""#,
