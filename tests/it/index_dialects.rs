@@ -925,6 +925,118 @@ fn bytes_that_are_no_text_are_named_with_their_line() {
     );
 }
 
+fn own(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/index/");
+    std::fs::read(format!("{folder}{name}")).unwrap()
+}
+
+#[test]
+fn own_files_that_are_no_index_are_refused_with_their_reason() {
+    for (name, reason) in [
+        (
+            "cut.idx",
+            "line 2, the last, is cut off (the forecast time is incomplete)",
+        ),
+        ("overflown.idx", "line 3: negative offset"),
+        ("empty.idx", "empty (0 bytes)"),
+        ("not_found.idx", "an HTML page of a server"),
+        ("slow_down.index", "an XML answer of a server"),
+        ("pickle.idx", "a Python pickle"),
+        ("other_producer.index", "no `_offset`, `_length`, `param`"),
+        (
+            "cut.index",
+            "line 2, the last, is cut off (not a JSON object",
+        ),
+        (
+            "throttled.index",
+            "line 2: an error body of a server inside the file",
+        ),
+    ] {
+        let error = parse(&own(name), None).unwrap_err().to_string();
+        assert!(error.contains(reason), "{name}: {error}");
+    }
+}
+
+#[test]
+fn own_files_of_noaas_dialect_are_read() {
+    let read = |name: &str, size, each: &dyn Fn(&IndexFile<'_>)| {
+        let bytes = own(name);
+        let file = parse(&bytes, size).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!file.asks_rescan(), "{name}: {:?}", file.warnings);
+        assert_eq!(file.run(), Instant::parse("2026110106"), "{name}");
+        each(&file);
+        reads_again(&file, name);
+    };
+    read("fields_of_a_message.idx", Some(5_000_001_000), &|file| {
+        let places = file.lines.iter().map(|line| (line.field, line.length));
+        assert_eq!(
+            places.collect::<Vec<_>>(),
+            [
+                (0, Some(5_000_000_000)),
+                (1, Some(5_000_000_000)),
+                (0, Some(700)),
+                (8, Some(300)),
+                (9, Some(300))
+            ]
+        );
+    });
+    read("bucket_and_total.idx", None, &|file| {
+        let repeats = file.lines.iter().map(|line| line.repeat);
+        assert_eq!(repeats.collect::<Vec<_>>(), [1, 2, 0]);
+    });
+    read("times_of_all_kinds.idx", None, &|file| {
+        let doubts = file.lines.iter().map(|line| line.doubt);
+        let time = Some(Doubt::Time);
+        assert_eq!(
+            doubts.collect::<Vec<_>>(),
+            [time, time, None, None, None, None, time]
+        );
+        let month = file.lines[5].when.window().unwrap();
+        assert_eq!(month.end, 30 * 86_400, "November");
+    });
+    read("one_parameter_many_kinds.idx", None, &|file| {
+        assert_eq!(
+            file.kinds.len(),
+            9,
+            "members share a kind: {:?}",
+            file.kinds
+        );
+        assert_eq!(file.warnings, []);
+    });
+    read("any_order.idx", None, &|file| {
+        let lengths = file.lines.iter().map(|line| line.length);
+        assert_eq!(lengths.collect::<Vec<_>>(), [None, Some(1000), Some(1000)]);
+    });
+    read("crlf_and_blanks.idx", None, &|file| {
+        let numbers = file.lines.iter().map(|line| line.line);
+        assert_eq!(numbers.collect::<Vec<_>>(), [2, 4]);
+    });
+    read("no_final_newline.idx", None, &|file| {
+        assert_eq!(file.warnings, [Warning::NoFinalNewline]);
+        assert_eq!(file.lines[1].doubt, Some(Doubt::Tail));
+    });
+}
+
+#[test]
+fn an_own_file_of_ecmwfs_dialect_is_read() {
+    let bytes = own("ensemble.index");
+    let file = parse(&bytes, Some(4227)).unwrap();
+    assert_eq!(file.warnings, []);
+    let numbers = file.lines.iter().map(|line| line.member.map(|m| m.number));
+    assert_eq!(
+        numbers.collect::<Vec<_>>(),
+        [Some(0), Some(21), Some(50), None, None]
+    );
+    let kinds = file.lines.iter().map(|line| line.kind);
+    assert_eq!(kinds.collect::<Vec<_>>(), [0, 1, 1, 2, 3]);
+    let window = file.lines[3].when.window();
+    assert_eq!(window.map(|window| window.end), Some(86_400));
+    assert!(
+        matches!(&file.kinds[3].parts, KindWords::Ecmwf(words) if words.is_bufr() && words.get("param") == Some("tf"))
+    );
+    reads_again(&file, "ensemble.index");
+}
+
 /// Where shared test data lies, if it is there.
 fn shared() -> Option<PathBuf> {
     let root = std::env::var_os("GRIBFS_TEST_DATA").map_or_else(
@@ -1085,8 +1197,16 @@ fn meanings(file: &IndexFile<'_>) -> Vec<Meaning> {
 
 fn reads_again(file: &IndexFile<'_>, name: &str) {
     let text = file.print();
+    // The size of the object, if the file was read with one.
+    let ends = file
+        .lines
+        .iter()
+        .map(|line| Some(line.offset + line.length?));
+    let size = ends
+        .collect::<Option<Vec<_>>>()
+        .and_then(|ends| ends.into_iter().max());
     let again =
-        parse(text.as_bytes(), None).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+        parse(text.as_bytes(), size).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
     assert_eq!(meanings(file), meanings(&again), "{name}\n{text}");
     assert_eq!(text, again.print(), "{name}");
 }
