@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::error::{Excerpt, IndexError, LineFault};
-use super::json::{self, Pair};
+use super::json;
 use super::kinds::{Interner, KindText, KindWords};
 use super::noaa::digits;
 use super::{Doubt, IndexLine, RawLine, When, line_capacity, lines_of};
@@ -57,67 +57,49 @@ pub(super) fn read<'a>(
     lines: &mut Vec<IndexLine>,
 ) -> Result<(), IndexError> {
     lines.reserve_exact(line_capacity(text)?);
-    let mut pairs = Vec::with_capacity(16);
-    let mut words = String::new();
     let mut runs = Runs::default();
     for raw in lines_of(text) {
-        json::object(raw.text, &mut pairs).map_err(|what| raw.error(LineFault::Json(what)))?;
         let number = u32::try_from(lines.len()).unwrap_or(u32::MAX);
-        let line = line(&raw, number, &pairs, kinds, &mut words, &mut runs)
-            .map_err(|fault| refuse(&raw, &pairs, fault))?;
-        lines.push(line);
+        let mut values = Values::default();
+        let line = if json::plain(raw.text, |key, value| values.put(key, value)).is_some() {
+            line(&raw, number, &mut values, kinds, &mut runs, Cow::Borrowed)
+        } else if let Some(name) = values.twice {
+            Err(LineFault::Twice(name).into())
+        } else {
+            let pairs = json::unusual(raw.text).map_err(|what| raw.error(LineFault::Json(what)))?;
+            let mut values = Values::default();
+            for (key, value) in &pairs {
+                values.put(key, value);
+            }
+            line(&raw, number, &mut values, kinds, &mut runs, |text| {
+                Cow::Owned(text.to_owned())
+            })
+        };
+        lines.push(line.map_err(|refusal| refuse(&raw, refusal))?);
     }
     Ok(())
 }
 
 /// What the keys of one line say, before it is put together.
 #[derive(Default)]
-struct Values<'p> {
-    offset: Option<&'p str>,
-    length: Option<&'p str>,
-    date: Option<&'p str>,
-    time: Option<&'p str>,
-    step: Option<&'p str>,
-    number: Option<&'p str>,
-    ordered: [Option<&'p str>; ORDERED.len()],
-    others: Vec<(&'p str, &'p str)>,
+struct Values<'v> {
+    offset: Option<&'v str>,
+    length: Option<&'v str>,
+    date: Option<&'v str>,
+    time: Option<&'v str>,
+    step: Option<&'v str>,
+    number: Option<&'v str>,
+    /// Values of the keys of [`ORDERED`].
+    ordered: [Option<&'v str>; ORDERED.len()],
+    /// All other pairs.
+    others: Vec<(&'v str, &'v str)>,
+    /// A known key that stood twice.
+    twice: Option<&'static str>,
 }
 
-/// Either a key that is missing, or a fault.
-enum Refusal {
-    Foreign(Vec<&'static str>),
-    Fault(LineFault),
-}
-
-impl From<LineFault> for Refusal {
-    fn from(fault: LineFault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-fn refuse(raw: &RawLine<'_>, pairs: &[Pair<'_>], refusal: Refusal) -> IndexError {
-    match refusal {
-        Refusal::Fault(fault) => raw.error(fault),
-        Refusal::Foreign(missing) => {
-            let list = |names: &mut dyn Iterator<Item = &str>| {
-                names
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            IndexError::ForeignJson {
-                line: raw.number,
-                missing: list(&mut missing.into_iter()),
-                keys: Excerpt::new(&list(&mut pairs.iter().map(|pair| pair.key.as_ref()))),
-            }
-        }
-    }
-}
-
-fn sort<'p>(pairs: &'p [Pair<'_>]) -> Result<Values<'p>, LineFault> {
-    let mut values = Values::default();
-    for pair in pairs {
-        let value: &str = &pair.value;
+impl<'v> Values<'v> {
+    /// Takes a pair in; false if its key was there before.
+    fn put(&mut self, key: &'v str, value: &'v str) -> bool {
         let [
             param,
             levtype,
@@ -128,14 +110,14 @@ fn sort<'p>(pairs: &'p [Pair<'_>]) -> Result<Values<'p>, LineFault> {
             model,
             domain,
             expver,
-        ] = &mut values.ordered;
-        let (slot, name) = match pair.key.as_ref() {
-            "_offset" => (&mut values.offset, "_offset"),
-            "_length" => (&mut values.length, "_length"),
-            "date" => (&mut values.date, "date"),
-            "time" => (&mut values.time, "time"),
-            "step" => (&mut values.step, "step"),
-            "number" => (&mut values.number, "number"),
+        ] = &mut self.ordered;
+        let (slot, name) = match key {
+            "_offset" => (&mut self.offset, "_offset"),
+            "_length" => (&mut self.length, "_length"),
+            "date" => (&mut self.date, "date"),
+            "time" => (&mut self.time, "time"),
+            "step" => (&mut self.step, "step"),
+            "number" => (&mut self.number, "number"),
             "param" => (param, "param"),
             "levtype" => (levtype, "levtype"),
             "levelist" => (levelist, "levelist"),
@@ -145,41 +127,98 @@ fn sort<'p>(pairs: &'p [Pair<'_>]) -> Result<Values<'p>, LineFault> {
             "model" => (model, "model"),
             "domain" => (domain, "domain"),
             "expver" => (expver, "expver"),
-            other => {
-                values.others.push((other, value));
-                continue;
+            _ => {
+                self.others.push((key, value));
+                return true;
             }
         };
-        if slot.replace(value).is_some() {
-            return Err(LineFault::Twice(name));
+        if slot.is_some() {
+            self.twice = Some(name);
+            return false;
         }
+        *slot = Some(value);
+        true
     }
-    values.others.sort_unstable();
-    Ok(values)
+
+    /// The keys and values that are words of the kind, in their order.
+    fn words(&self) -> impl Iterator<Item = (&'v str, &'v str)> {
+        let ordered = ORDERED
+            .iter()
+            .zip(self.ordered)
+            .filter_map(|(key, value)| Some((*key, value?)));
+        ordered.chain(self.others.iter().copied())
+    }
+
+    /// All keys of the line.
+    fn keys(&self) -> impl Iterator<Item = &'v str> {
+        let known = [
+            ("_offset", self.offset),
+            ("_length", self.length),
+            ("date", self.date),
+            ("time", self.time),
+            ("step", self.step),
+            ("number", self.number),
+        ];
+        let known = known.into_iter().filter(|(_, value)| value.is_some());
+        known
+            .map(|(key, _)| key)
+            .chain(self.words().map(|(key, _)| key))
+    }
 }
 
-fn line<'a>(
-    raw: &RawLine<'a>,
+/// Why a line is refused.
+enum Refusal {
+    /// Keys that are missing, and those that are there.
+    Foreign(String, String),
+    Fault(LineFault),
+}
+
+impl From<LineFault> for Refusal {
+    fn from(fault: LineFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn refuse(raw: &RawLine<'_>, refusal: Refusal) -> IndexError {
+    match refusal {
+        Refusal::Fault(fault) => raw.error(fault),
+        Refusal::Foreign(missing, keys) => IndexError::ForeignJson {
+            line: raw.number,
+            missing,
+            keys: Excerpt::new(&keys),
+        },
+    }
+}
+
+/// The refusal of a line without one of the keys that every line must have.
+fn foreign(values: &Values<'_>) -> Refusal {
+    let list = |names: &mut dyn Iterator<Item = &str>| {
+        let quoted: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+        quoted.join(", ")
+    };
+    let [param, ..] = values.ordered;
+    let wanted = [
+        ("_offset", values.offset),
+        ("_length", values.length),
+        ("param", param),
+    ];
+    let mut missing = wanted
+        .into_iter()
+        .filter_map(|(name, value)| value.is_none().then_some(name));
+    Refusal::Foreign(list(&mut missing), list(&mut values.keys()))
+}
+
+fn line<'a, 'v>(
+    raw: &RawLine<'_>,
     number: u32,
-    pairs: &[Pair<'a>],
+    values: &mut Values<'v>,
     kinds: &mut Interner<'a>,
-    words: &mut String,
     runs: &mut Runs,
+    keep: impl Fn(&'v str) -> Cow<'a, str>,
 ) -> Result<IndexLine, Refusal> {
-    let values = sort(pairs)?;
     let [param, _, _, kind, ..] = values.ordered;
     let (Some(offset), Some(length), Some(_)) = (values.offset, values.length, param) else {
-        let wanted = [
-            ("_offset", values.offset),
-            ("_length", values.length),
-            ("param", param),
-        ];
-        return Err(Refusal::Foreign(
-            wanted
-                .into_iter()
-                .filter_map(|(name, value)| value.is_none().then_some(name))
-                .collect(),
-        ));
+        return Err(foreign(values));
     };
     let offset = match digits(offset) {
         Some(offset) => offset,
@@ -211,12 +250,7 @@ fn line<'a>(
         (_, Some("pf")) if member.is_none() => Some(Doubt::Member),
         _ => None,
     };
-    write_words(&values, words);
-    let kind = kinds.intern(words, || KindText {
-        words: Cow::Owned(words.clone()),
-        sample: number,
-        parts: KindWords::Ecmwf(own_words(pairs)),
-    });
+    values.others.sort_unstable();
     Ok(IndexLine {
         line: raw.number,
         message: number.saturating_add(1),
@@ -225,7 +259,7 @@ fn line<'a>(
         offset,
         length: Some(length),
         run,
-        kind,
+        kind: kind_number(values, kinds, number, keep),
         when,
         member: member.map(|number| Member {
             kind: MEMBER_KIND_UNKNOWN,
@@ -237,21 +271,42 @@ fn line<'a>(
     })
 }
 
-/// `param=2t,levtype=sfc,type=fc,...`: the same for the same pairs in any order.
-fn write_words(values: &Values<'_>, words: &mut String) {
-    words.clear();
-    let ordered = ORDERED
-        .iter()
-        .zip(values.ordered)
-        .filter_map(|(key, value)| Some((*key, value?)));
-    for (key, value) in ordered.chain(values.others.iter().copied()) {
-        if !words.is_empty() {
-            words.push(',');
+/// The number of the line's kind, found by the values themselves: the text of the words is made for a new kind only.
+fn kind_number<'a, 'v>(
+    values: &Values<'v>,
+    kinds: &mut Interner<'a>,
+    sample: u32,
+    keep: impl Fn(&'v str) -> Cow<'a, str>,
+) -> u32 {
+    let hash = kinds.hash(&(values.ordered, &values.others));
+    let same = |kind: &KindText<'a>| match &kind.parts {
+        KindWords::Noaa(_) => false,
+        KindWords::Ecmwf(words) => {
+            let pairs = words.pairs.iter();
+            values
+                .words()
+                .eq(pairs.map(|(key, value)| (key.as_ref(), value.as_ref())))
         }
-        push_word(key, words);
-        words.push('=');
-        push_word(value, words);
-    }
+    };
+    kinds.intern(hash, same, || {
+        let mut text = String::new();
+        for (key, value) in values.words() {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            push_word(key, &mut text);
+            text.push('=');
+            push_word(value, &mut text);
+        }
+        let pairs = values.words().map(|(key, value)| (keep(key), keep(value)));
+        KindText {
+            words: Cow::Owned(text),
+            sample,
+            parts: KindWords::Ecmwf(EcmwfWords {
+                pairs: pairs.collect(),
+            }),
+        }
+    })
 }
 
 /// A word, in quotes if it could be mistaken for more than one.
@@ -265,25 +320,6 @@ fn push_word(word: &str, words: &mut String) {
     } else {
         words.push_str(word);
     }
-}
-
-fn own_words<'a>(pairs: &[Pair<'a>]) -> EcmwfWords<'a> {
-    let place = |key: &str| {
-        let at = ORDERED.iter().position(|other| *other == key);
-        at.unwrap_or(ORDERED.len())
-    };
-    let mut pairs: Vec<_> = pairs
-        .iter()
-        .filter(|pair| {
-            !matches!(
-                pair.key.as_ref(),
-                "_offset" | "_length" | "date" | "time" | "step" | "number"
-            )
-        })
-        .map(|pair| (pair.key.clone(), pair.value.clone()))
-        .collect();
-    pairs.sort_by(|a, b| (place(&a.0), &a.0).cmp(&(place(&b.0), &b.0)));
-    EcmwfWords { pairs }
 }
 
 /// `102`, `0-24`, `15m`: hours unless a unit follows.

@@ -3,42 +3,41 @@
 //! Strings without escapes, numbers and literals are borrowed from the line. Whatever is out of the ordinary (escapes,
 //! nested values, syntax errors) goes to `serde_json`, which reads it or says what is wrong.
 
-use std::borrow::Cow;
-
-/// A key and its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pair<'a> {
-    /// The key.
-    pub(super) key: Cow<'a, str>,
-    /// A string's text, or the JSON text of anything else.
-    pub(super) value: Cow<'a, str>,
+/// Hands every key and value of the object that `line` is to `each`, until it says no.
+///
+/// A value is a string's text, or a whole number's. A comma after the object is passed over: some writers of such files
+/// leave one. `None` if the line is not plain (see [`unusual`]); `each` has been called for some pairs then.
+pub(super) fn plain<'a>(
+    line: &'a str,
+    mut each: impl FnMut(&'a str, &'a str) -> bool,
+) -> Option<()> {
+    let mut scanner = Scanner {
+        text: trimmed(line),
+        at: 0,
+    };
+    scanner.object(&mut each)
 }
 
-/// Puts every key and value of the object that `line` is into `pairs`, which is emptied first.
-///
-/// A comma after the object is passed over: some writers of such files leave one.
+/// The keys and values of any object, with the JSON text of values that are no strings.
 ///
 /// # Errors
 /// What is wrong with the JSON.
-pub(super) fn object<'a>(line: &'a str, pairs: &mut Vec<Pair<'a>>) -> Result<(), String> {
-    let line = line.trim_ascii();
-    let line = line.strip_suffix(',').map_or(line, str::trim_ascii_end);
-    pairs.clear();
-    let mut scanner = Scanner { text: line, at: 0 };
-    if scanner.object(pairs).is_some() {
-        return Ok(());
-    }
-    pairs.clear();
+pub(super) fn unusual(line: &str) -> Result<Vec<(String, String)>, String> {
     let map: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(line).map_err(|error| error.to_string())?;
-    pairs.extend(map.into_iter().map(|(key, value)| Pair {
-        key: Cow::Owned(key),
-        value: Cow::Owned(match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        }),
-    }));
-    Ok(())
+        serde_json::from_str(trimmed(line)).map_err(|error| error.to_string())?;
+    let pair = |(key, value): (String, serde_json::Value)| {
+        let text = match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => value.to_string(),
+        };
+        (key, text)
+    };
+    Ok(map.into_iter().map(pair).collect())
+}
+
+fn trimmed(line: &str) -> &str {
+    let line = line.trim_ascii();
+    line.strip_suffix(',').map_or(line, str::trim_ascii_end)
 }
 
 /// Reads plain objects only; `None` means "not plain", not "wrong".
@@ -48,7 +47,7 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn object(&mut self, pairs: &mut Vec<Pair<'a>>) -> Option<()> {
+    fn object(&mut self, each: &mut impl FnMut(&'a str, &'a str) -> bool) -> Option<()> {
         self.take(b'{')?;
         if self.peek()? == b'}' {
             self.at += 1;
@@ -60,10 +59,9 @@ impl<'a> Scanner<'a> {
                     b'"' => self.string()?,
                     _ => self.word()?,
                 };
-                pairs.push(Pair {
-                    key: Cow::Borrowed(key),
-                    value: Cow::Borrowed(value),
-                });
+                if !each(key, value) {
+                    return None;
+                }
                 match self.peek()? {
                     b',' => self.at += 1,
                     b'}' => {
@@ -137,11 +135,15 @@ mod tests {
 
     fn read(line: &str) -> Result<Vec<(String, String)>, String> {
         let mut pairs = Vec::new();
-        object(line, &mut pairs)?;
-        Ok(pairs
-            .into_iter()
-            .map(|pair| (pair.key.into_owned(), pair.value.into_owned()))
-            .collect())
+        let each = |key: &str, value: &str| {
+            pairs.push((key.to_owned(), value.to_owned()));
+            true
+        };
+        if plain(line, each).is_some() {
+            assert_eq!(unusual(line).as_ref(), Ok(&pairs), "{line}");
+            return Ok(pairs);
+        }
+        unusual(line)
     }
 
     #[test]
@@ -162,6 +164,21 @@ mod tests {
         let nested = read(r#"{"a": [1, 2], "b": true, "c": 1.5e3}"#).unwrap();
         assert_eq!(nested[0].1, "[1,2]");
         assert_eq!(nested[1].1, "true");
+    }
+
+    #[test]
+    fn strings_end_where_they_do_at_any_length() {
+        for length in 0..40 {
+            for odd in ["", "\\n", "\u{e9}", "\\\"", "~\x7f"] {
+                let text = format!("{}{odd}{}", "x".repeat(length), "y".repeat(length / 2));
+                let pairs = read(&format!("{{\"k\": \"{text}\"}}")).unwrap();
+                assert_eq!(
+                    pairs[0].1.len(),
+                    text.replace("\\n", "n").replace("\\\"", "q").len()
+                );
+            }
+            assert!(read(&format!("{{\"k\": \"{}\u{1}\"}}", "x".repeat(length))).is_err());
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A file of an ensemble repeats its 160 kinds for each of 51 members: a line holds a number, the words stand here.
 
 use std::borrow::Cow;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -40,15 +40,24 @@ pub(super) struct Interner<'a> {
 }
 
 impl<'a> Interner<'a> {
-    /// The number of `words`, which `make` turns into a kind when they are new.
-    pub(super) fn intern(&mut self, words: &str, make: impl FnOnce() -> KindText<'a>) -> u32 {
-        let hash = self.hasher.hash_one(words);
+    /// The hash of what makes kinds equal, seeded by chance: index files are written by others.
+    pub(super) fn hash(&self, words: &impl Hash) -> u64 {
+        self.hasher.hash_one(words)
+    }
+
+    /// The number of the kind with this hash that is the `same`; a new one, if there is none, is what `make` returns.
+    pub(super) fn intern(
+        &mut self,
+        hash: u64,
+        same: impl Fn(&KindText<'a>) -> bool,
+        make: impl FnOnce() -> KindText<'a>,
+    ) -> u32 {
         let known = self.table.find(hash, |(other, number)| {
             *other == hash
                 && usize::try_from(*number)
                     .ok()
                     .and_then(|at| self.kinds.get(at))
-                    .is_some_and(|kind| kind.words == words)
+                    .is_some_and(&same)
         });
         if let Some((_, number)) = known {
             return *number;

@@ -7,14 +7,16 @@
 
 use crate::grib::identity::Surface;
 
+/// Decimal scale factor and scaled value: `value = scaled x 10^-factor`.
+pub type Decimal = (i8, i64);
+
 /// A level, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LevelText {
     /// Types of the first and second fixed surface; 255 for none.
     pub kinds: (u8, u8),
-    /// Their values where the text has them, as decimal scale factor and scaled value in the SI unit of the type
-    /// (`value = scaled x 10^-factor`).
-    pub values: (Option<(i8, i64)>, Option<(i8, i64)>),
+    /// Their values where the text has them, in the SI unit of the type.
+    pub values: (Option<Decimal>, Option<Decimal>),
 }
 
 impl LevelText {
@@ -166,7 +168,7 @@ fn valued(text: &str) -> Option<LevelText> {
     if rest == "C ocean isotherm" {
         return Some(LevelText::bare(235, 255));
     }
-    let shifted = |value: (i8, i64), power: i8| Some((value.0.checked_sub(power)?, value.1));
+    let shifted = |value: Decimal, power: i8| Some((value.0.checked_sub(power)?, value.1));
     if let Some((_, _, kind, power)) = VALUED.into_iter().find(|form| form.0 == rest) {
         return Some(LevelText {
             kinds: (kind, 255),
@@ -185,7 +187,7 @@ fn valued(text: &str) -> Option<LevelText> {
 }
 
 /// A number as C's `%g` prints it (`0.72`, `-2e-06`, `1e+05`), as scale factor and scaled value, off the front of `text`.
-fn take_decimal(text: &str) -> Option<((i8, i64), &str)> {
+fn take_decimal(text: &str) -> Option<(Decimal, &str)> {
     let (negative, rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

@@ -42,7 +42,7 @@ pub use error::{Excerpt, IndexError, LineFault};
 pub use ftime::{Ftime, Over, Range, RangeEnd, Span, Unit};
 pub use items::{Bounds, Derived, MiscItem, parse_misc};
 pub use kinds::{KindText, KindWords};
-pub use level::{LevelText, parse_level};
+pub use level::{Decimal, LevelText, parse_level};
 pub use noaa::{NoaaLine, NoaaWords};
 pub use places::Warning;
 pub use sniff::{sidecar_names, sniff};

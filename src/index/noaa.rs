@@ -11,7 +11,6 @@ use super::ftime::{Ftime, Over};
 use super::kinds::{Interner, KindText, KindWords};
 use super::statistic::Statistic;
 use super::{Doubt, IndexLine, RawLine, When, line_capacity, lines_of, misc};
-use crate::grib::identity::Member;
 use crate::time::Instant;
 
 /// The words of a kind of field in a wgrib2 inventory.
@@ -158,10 +157,18 @@ impl<'a> Fields<'a> {
     /// Field 6, with what a bracket that it leaves open encloses, and the rest of the line without its last colons.
     fn time_and_misc(&mut self) -> Result<(&'a str, &'a str), LineFault> {
         let all = self.rest.unwrap_or_default();
-        let mut time = self.next()?;
-        while time.contains('(') && is_open(time) {
-            let Some(rest) = self.rest else { break };
+        let first = self.next()?;
+        let after_first = self.rest;
+        let mut time = first;
+        let mut depth = open_brackets(first);
+        while depth > 0 {
+            let Some(rest) = self.rest else {
+                // It closes nowhere, so it encloses nothing.
+                (time, self.rest) = (first, after_first);
+                break;
+            };
             let (field, rest) = split_colon(rest);
+            depth += open_brackets(field);
             time = all.get(..time.len() + 1 + field.len()).unwrap_or(time);
             self.rest = rest;
         }
@@ -176,10 +183,14 @@ fn split_colon(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a bracket opens that does not close.
-fn is_open(text: &str) -> bool {
-    let count = |bracket| memchr::memchr_iter(bracket, text.as_bytes()).count();
-    count(b'(') > count(b')')
+/// Brackets that open minus brackets that close.
+fn open_brackets(text: &str) -> i64 {
+    memchr::memchr2_iter(b'(', b')', text.as_bytes())
+        .map(|at| match text.as_bytes().get(at) {
+            Some(b'(') => 1,
+            _ => -1,
+        })
+        .sum()
 }
 
 fn message_number(text: &str) -> Result<(u32, Option<u16>), LineFault> {
@@ -214,12 +225,21 @@ pub(super) fn digits(text: &str) -> Option<u64> {
     if text.is_empty() || text.len() > 20 {
         return None;
     }
+    // 19 digits fit a u64 whatever they are.
+    let (head, tail) = text
+        .as_bytes()
+        .split_at_checked(19)
+        .unwrap_or((text.as_bytes(), &[]));
     let mut sum = 0_u64;
-    for byte in text.bytes() {
+    for byte in head {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;
         }
+        sum = sum * 10 + u64::from(digit);
+    }
+    for byte in tail {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
         sum = sum.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
     Some(sum)
@@ -236,7 +256,6 @@ pub(super) fn read<'a>(
         kinds,
         words: String::new(),
         date: ("", Instant(0)),
-        members: None,
     };
     for raw in lines_of(text) {
         let number = u32::try_from(lines.len()).unwrap_or(u32::MAX);
@@ -254,8 +273,6 @@ struct Reader<'a, 'k> {
     words: String,
     /// The last date that was read: nearly always the next one too.
     date: (&'a str, Instant),
-    /// The member of the lines so far, while they all have the same.
-    members: Option<Option<Member>>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -276,16 +293,13 @@ impl<'a> Reader<'a, '_> {
             doubt = Some(Doubt::Member);
         }
         if !raw.ended {
-            // The file ends here without a newline: `anl` is whole, `6 hour fc` is not, `ENS=+1` may have been `ENS=+12`.
+            // The file ends here without a newline: `anl` is whole, `6 hour fc` is not, and what follows it may have been
+            // cut without a trace: `ENS=+12` to `ENS=+1`, `6 hour fcst:ens mean` to `6 hour fcst:`.
             if when == When::Header {
                 return Err(LineFault::Time);
             }
-            let differs = self.members.is_some_and(|seen| seen != member.member);
-            if doubt.is_none() && !raw.text.ends_with(':') && (!fields.misc.is_empty() || differs) {
-                doubt = Some(Doubt::Tail);
-            }
+            doubt.get_or_insert(Doubt::Tail);
         }
-        self.members = Some(member.member);
         let kind = self.kind(&fields, &ftime, &member, number);
         Ok(IndexLine {
             line: raw.number,
@@ -332,27 +346,32 @@ impl<'a> Reader<'a, '_> {
         } else {
             self.words.as_str()
         };
-        self.kinds.intern(words, || KindText {
-            words: if plain {
-                Cow::Borrowed(fields.variable_level)
-            } else {
-                Cow::Owned(words.to_owned())
-            },
-            sample,
-            parts: KindWords::Noaa(NoaaWords {
-                variable: fields.variable,
-                level: fields.level,
-                statistic: ftime.statistic(),
-                over: match ftime {
-                    Ftime::Window { over, .. } => Some(*over),
-                    Ftime::Analysis
-                    | Ftime::Instant(_)
-                    | Ftime::References { .. }
-                    | Ftime::Other(_) => None,
+        let hash = self.kinds.hash(&words);
+        self.kinds.intern(
+            hash,
+            |kind| kind.words == words,
+            || KindText {
+                words: if plain {
+                    Cow::Borrowed(fields.variable_level)
+                } else {
+                    Cow::Owned(words.to_owned())
                 },
-                ensemble: member.member.is_some() || member.doubtful,
-                misc: member.rest(),
-            }),
-        })
+                sample,
+                parts: KindWords::Noaa(NoaaWords {
+                    variable: fields.variable,
+                    level: fields.level,
+                    statistic: ftime.statistic(),
+                    over: match ftime {
+                        Ftime::Window { over, .. } => Some(*over),
+                        Ftime::Analysis
+                        | Ftime::Instant(_)
+                        | Ftime::References { .. }
+                        | Ftime::Other(_) => None,
+                    },
+                    ensemble: member.member.is_some() || member.doubtful,
+                    misc: member.rest(),
+                }),
+            },
+        )
     }
 }

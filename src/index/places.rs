@@ -3,13 +3,13 @@
 //! NOAA's dialect has no lengths: a message ends where the next greater offset of the file begins, wherever in the file that
 //! stands (offsets `0, 2000, 1000` give lengths `1000, ?, 1000`). The last one ends with the object, where its size is known.
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
+use std::hash::BuildHasher as _;
+
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::error::IndexError;
-use super::{Dialect, Doubt, IndexFile, IndexLine, When};
-use crate::grib::identity::Member;
-use crate::time::Instant;
+use super::{Dialect, Doubt, IndexFile, IndexLine};
 
 /// What is odd about an index file that could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,31 +194,44 @@ fn overlap(lines: &[IndexLine], object_size: Option<u64>) -> Option<Warning> {
 
 /// Numbers the lines that are equal but for their place; counts all but the first of each.
 fn mark_repeats(lines: &mut [IndexLine]) -> u32 {
-    type Key = (u32, When, Option<Member>, Option<Instant>);
-    let mut seen: HashMap<Key, (usize, u16)> = HashMap::with_capacity(lines.len());
-    let mut again: Vec<(usize, u16)> = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        match seen.entry((line.kind, line.when, line.member, line.run)) {
-            Entry::Vacant(entry) => {
-                entry.insert((at, 1));
-            }
-            Entry::Occupied(mut entry) => {
-                let (first, count) = entry.get_mut();
-                if *count == 1 {
-                    again.push((*first, 1));
-                }
-                *count = count.saturating_add(1);
-                again.push((at, *count));
-            }
-        }
-    }
+    let hasher = DefaultHashBuilder::default();
+    let key = |line: &IndexLine| (line.kind, line.when, line.member, line.run);
+    let at = |number: u32, lines: &[IndexLine]| lines.get(usize::try_from(number).ok()?).copied();
+    // The last line of each key, by its place in `lines`; few of them are ever looked at again.
+    let mut last: HashTable<u32> = HashTable::with_capacity(lines.len());
     let mut repeats = 0;
-    for (at, number) in again {
-        if let Some(line) = lines.get_mut(at) {
-            line.repeat = number;
-            line.doubt.get_or_insert(Doubt::Repeat);
-            repeats += u32::from(number > 1);
+    for number in 0..u32::try_from(lines.len()).unwrap_or(u32::MAX) {
+        let Some(line) = at(number, lines) else { break };
+        let entry = last.entry(
+            hasher.hash_one(key(&line)),
+            |other| at(*other, lines).is_some_and(|other| key(&other) == key(&line)),
+            |other| at(*other, lines).map_or(0, |other| hasher.hash_one(key(&other))),
+        );
+        let mut entry = match entry {
+            Entry::Vacant(entry) => {
+                entry.insert(number);
+                continue;
+            }
+            Entry::Occupied(entry) => entry,
+        };
+        let before = std::mem::replace(entry.get_mut(), number);
+        let mut count = 1;
+        if let Some(other) = usize::try_from(before)
+            .ok()
+            .and_then(|at| lines.get_mut(at))
+        {
+            other.repeat = other.repeat.max(1);
+            other.doubt.get_or_insert(Doubt::Repeat);
+            count = other.repeat.saturating_add(1);
         }
+        if let Some(line) = usize::try_from(number)
+            .ok()
+            .and_then(|at| lines.get_mut(at))
+        {
+            line.repeat = count;
+            line.doubt.get_or_insert(Doubt::Repeat);
+        }
+        repeats += 1;
     }
     repeats
 }

@@ -76,16 +76,24 @@ impl Facts {
 /// Goes through the path of a URL, notes facts, and gives back the URL without them. Later parts win: a file's name over its
 /// folders.
 fn walk(url: &str, facts: &mut Facts) -> String {
+    // A query holds signatures and their dates.
+    let url = url.split(['?', '#']).next().unwrap_or_default();
     let start = url.find("://").map_or(0, |at| at + 3);
     let (scheme, path) = url.split_at_checked(start).unwrap_or(("", url));
     let mut key = scheme.to_owned();
-    for (number, segment) in path.split('/').enumerate() {
+    let mut segments = path.split('/').enumerate().peekable();
+    while let Some((number, segment)) = segments.next() {
         if number > 0 {
             key.push('/');
         }
         // Hosts and buckets have digits of their own.
         if number == 0 && start > 0 {
             key.push_str(segment);
+        } else if let Some(day) = day_folders(segment, segments.clone()) {
+            facts.day = Some(day);
+            key.push_str("{date}");
+            segments.next();
+            segments.next();
         } else if let Some(hour) = hour_folder(segment, facts) {
             facts.time = Some(hour * 3600);
             key.push_str("{hour}");
@@ -95,6 +103,33 @@ fn walk(url: &str, facts: &mut Facts) -> String {
         }
     }
     key
+}
+
+/// `/2026/01/31/`
+fn day_folders<'a>(
+    year: &str,
+    mut next: impl Iterator<Item = (usize, &'a str)>,
+) -> Option<Instant> {
+    let (_, month) = next.next()?;
+    let (_, day) = next.next()?;
+    let lengths = (year.len(), month.len(), day.len()) == (4, 2, 2);
+    lengths
+        .then(|| date(&format!("{year}{month}{day}")))
+        .flatten()
+        .map(|found| found.0)
+}
+
+/// The day that a text beginning with `2026-01-31` names, and the rest of it.
+fn dashed(text: &str) -> Option<(Instant, &str)> {
+    let (head, rest) = text.split_at_checked(10)?;
+    let mut parts = head.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole =
+        (year.len(), month.len()) == (4, 2) && !rest.starts_with(|c: char| c.is_ascii_digit());
+    whole
+        .then(|| date(&format!("{year}{month}{day}")))
+        .flatten()
+        .map(|found| (found.0, rest))
 }
 
 /// `/00/` below a dated folder, or `/00z/`.
@@ -119,6 +154,13 @@ fn walk_segment(segment: &str, facts: &mut Facts, key: &mut String) {
         let plain = rest.bytes().take_while(|b| !b.is_ascii_digit()).count();
         let (before, from_digits) = rest.split_at_checked(plain).unwrap_or((rest, ""));
         key.push_str(before);
+        if let Some((day, after)) = dashed(from_digits) {
+            facts.day = Some(day);
+            key.push_str("{date}");
+            last = Last::Date;
+            rest = after;
+            continue;
+        }
         let count = from_digits.bytes().take_while(u8::is_ascii_digit).count();
         let (digits, after) = from_digits
             .split_at_checked(count)
@@ -178,8 +220,13 @@ impl Part<'_> {
             return Some(("{date}", Last::Date));
         }
         // `_20260101_0600_024`: NCEI; `_20260101-001500`: MRMS.
+        // `2026-01-31T00`, `2026-01-31T0015`: gribfs's own names of runs.
+        if last == Last::Date && self.gap == "T" && count == 2 && value < 24 {
+            facts.time = Some(value * 3600);
+            return Some(("{hour}", Last::Time));
+        }
         if last == Last::Date
-            && matches!(self.gap, "_" | "-")
+            && matches!(self.gap, "_" | "-" | "T")
             && let Some(seconds) = clock(self.digits)
         {
             facts.time = Some(seconds);
@@ -364,6 +411,24 @@ mod tests {
                 None,
             ),
             ("gfs.t00z.pgrb2.0p25.f006", "", Some(360), None),
+            (
+                "/data/2026/01/31/06/gfs.f003",
+                "2026-01-31T06",
+                Some(180),
+                None,
+            ),
+            (
+                "/data/2026-01-31T18Z/wrfsfcf07.grib2",
+                "2026-01-31T18",
+                Some(420),
+                None,
+            ),
+            (
+                "https://h/gfs.20260101/06/gfs.t06z.pgrb2.0p25.f024?X-Amz-Date=20270101T000000Z&f003",
+                "2026-01-01T06",
+                Some(24 * 60),
+                None,
+            ),
             ("a.grib2", "", None, None),
         ] {
             assert_eq!(facts(url), (run.to_owned(), minutes, member), "{url}");

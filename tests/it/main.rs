@@ -10,6 +10,8 @@ mod fuse_tree; // the tree that it shows
 #[cfg(test)]
 mod grib_corpus; // sections, identity, grids against ecCodes'
 #[cfg(test)]
+mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
 mod naming; // names against ecCodes'
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
