@@ -1,3 +1,4 @@
 //! All integration tests.
 
+#[cfg(test)]
 mod decode_corpus;
