@@ -72,11 +72,11 @@ fn sha256(octets: impl Iterator<Item = u8>) -> String {
         .collect()
 }
 
-fn sha256_f32(values: &[f32]) -> String {
+pub(crate) fn sha256_f32(values: &[f32]) -> String {
     sha256(values.iter().flat_map(|value| value.to_le_bytes()))
 }
 
-fn sha256_f64(values: &[f64]) -> String {
+pub(crate) fn sha256_f64(values: &[f64]) -> String {
     sha256(values.iter().flat_map(|value| value.to_le_bytes()))
 }
 

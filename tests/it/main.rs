@@ -2,3 +2,6 @@
 
 #[cfg(test)]
 mod decode_corpus;
+
+#[cfg(test)]
+mod decode_packings;
