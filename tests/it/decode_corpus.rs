@@ -1,5 +1,10 @@
 //! Oracle: every field of every GRIB2 message at hand against what ecCodes says about it.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers of files that are at hand"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -67,11 +72,11 @@ fn sha256(octets: impl Iterator<Item = u8>) -> String {
         .collect()
 }
 
-fn sha256_f32(values: &[f32]) -> String {
+pub(crate) fn sha256_f32(values: &[f32]) -> String {
     sha256(values.iter().flat_map(|value| value.to_le_bytes()))
 }
 
-fn sha256_f64(values: &[f64]) -> String {
+pub(crate) fn sha256_f64(values: &[f64]) -> String {
     sha256(values.iter().flat_map(|value| value.to_le_bytes()))
 }
 
@@ -276,7 +281,7 @@ fn every_field_of_the_reference_archive_has_the_values_that_eccodes_reads() {
     assert!(refused.is_empty());
 }
 
-/// `shared/data/make/synthetic.py OUT`, then `expected.py -o OUT/expected OUT/*.grib2`; GRIBFS_SYNTHETIC=OUT.
+/// `shared/data/make/synthetic.py OUT`, then `expected.py -o OUT/expected OUT/*.grib2`; `GRIBFS_SYNTHETIC=OUT`.
 #[test]
 fn every_synthetic_field_has_the_values_that_eccodes_reads() {
     let Some(folder) = std::env::var_os("GRIBFS_SYNTHETIC").map(PathBuf::from) else {

@@ -10,7 +10,7 @@
 use super::error::DecodeError;
 
 /// A float that values are written as.
-pub trait Value: Copy + Send + Sync + 'static {
+pub(super) trait Value: Copy + Send + Sync + 'static {
     /// The quiet NaN that stands for a missing value.
     const MISSING: Self;
 
@@ -182,7 +182,7 @@ mod tests {
         for integer in [0, 1, -1, 12345, (1 << 51) - 1, -(1 << 51) + 1] {
             let mut out = [0.0_f64];
             scale.biased(&[Biased::new(integer)], &mut out);
-            assert_eq!(out[0] as i64, integer);
+            assert_eq!(format!("{:.0}", out[0]), integer.to_string());
             assert_eq!(Biased::new(integer).get(), integer);
         }
         let mut out = [0.0_f32];
