@@ -1,6 +1,6 @@
 //! The kernel's side of a mount: a [`Tree`](crate::vfs::tree::Tree) shown through `/dev/fuse`.
 //!
-//! Owns everything that names fuser or an errno: the callbacks (`adapter`), the one table from failures to errno
+//! Owns everything that names fuser or an errno: the callbacks (`callbacks`, `adapter`), the one table from failures to errno
 //! (`errno`), mounting and the life of a mount ([`session`]), unmounting ([`umount`]), and the detour of a command into
 //! the background ([`daemon`]). Knows the tree's contract and nothing of what stands behind it.
 //!
@@ -23,9 +23,11 @@
 
 mod adapter;
 mod answer;
+mod callbacks;
 pub mod daemon;
 mod device;
 mod errno;
+mod error;
 pub mod holders;
 pub mod mounts;
 pub mod options;
@@ -33,6 +35,7 @@ mod recover;
 pub mod session;
 pub mod umount;
 
+pub use error::MountError;
 pub use options::MountConfig;
-pub use session::{Ended, MountError, Session, Signals, mount};
+pub use session::{Ended, Session, Signals, mount};
 pub use umount::{UmountError, umount};

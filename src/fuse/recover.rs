@@ -13,8 +13,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tracing::warn;
 
+use super::error::MountError;
 use super::mounts;
-use super::session::MountError;
 use super::umount;
 
 /// Dead mounts that may lie on top of each other before this is somebody's fault.

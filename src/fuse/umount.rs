@@ -54,6 +54,12 @@ pub enum UmountError {
         /// Who holds it.
         holders: Box<Holders>,
     },
+    /// The mount was made by the program that passed its descriptor.
+    #[error("{} was mounted by another program, which has to unmount it", path.display())]
+    NotByUs {
+        /// The descriptor.
+        path: PathBuf,
+    },
     /// `fusermount3` is needed and missing.
     #[error(
         "cannot unmount {}: fusermount3 was not found; install the package fuse3, or unmount as root",

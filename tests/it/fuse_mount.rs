@@ -828,6 +828,128 @@ fn a_command_goes_into_the_background_once_its_mount_answers() {
     umount(directory.path()).unwrap();
 }
 
+/// A reader that is killed while its chunk is on the way ends at once and leaves nothing that holds the mount.
+#[test]
+fn a_killed_reader_is_gone_at_once() {
+    let Some(m) = mounted() else { return };
+    let mut reader = Command::new("cat").arg(m.path("never")).spawn().unwrap();
+    let asked = || m.tree.reads.load(Ordering::Relaxed) > 0;
+    while !asked() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let started = Instant::now();
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    m.session.unmount().unwrap();
+    assert_eq!(m.session.wait(), Ended::Unmounted);
+    assert!(started.elapsed() < MountConfig::default().read_deadline / 4);
+}
+
+/// The starting program opens the device, mounts, and passes the descriptor on, as container runtimes do.
+#[test]
+fn a_descriptor_that_is_passed_is_served() {
+    if is_skipped() {
+        return;
+    }
+    let directory = MountDirectory::new();
+    let device = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")
+        .unwrap();
+    let data = format!(
+        "fd={},rootmode=40000,user_id=0,group_id=0",
+        std::os::fd::AsRawFd::as_raw_fd(&device)
+    );
+    let data = std::ffi::CString::new(data).unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    let mounted = rustix::mount::mount("x", directory.path(), "fuse", flags, data.as_c_str());
+    if mounted.is_err() {
+        println!("skipped: may not mount");
+        return;
+    }
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(helper_arguments("helper_serves", Path::new("/dev/fd/0")))
+        .stdin(Stdio::from(device))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let hello = fs::read(directory.path().join("hello"));
+    // Not even a mount that allows writes is written to.
+    let written = [
+        fs::write(directory.path().join("hello"), "x"),
+        fs::write(directory.path().join("new"), "x"),
+        fs::create_dir(directory.path().join("new")),
+        fs::remove_file(directory.path().join("hello")),
+        fs::set_permissions(
+            directory.path().join("hello"),
+            fs::Permissions::from_mode(0o777),
+        ),
+        fs::rename(directory.path().join("hello"), directory.path().join("new")),
+    ];
+    rustix::mount::unmount(directory.path(), UnmountFlags::empty()).unwrap();
+    let code = process.wait().unwrap().code();
+    assert_eq!(hello.unwrap(), b"hello world");
+    for result in written {
+        assert_eq!(errno(result), libc::EROFS);
+    }
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_user_namespace_is_enough() {
+    if is_skipped() {
+        return;
+    }
+    let directory = MountDirectory::new();
+    let run = |program: &Path, arguments: Vec<std::ffi::OsString>| {
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount"])
+            .arg(program)
+            .args(arguments)
+            .output()
+    };
+    if !run(Path::new("true"), vec![]).is_ok_and(|output| output.status.success()) {
+        println!("skipped: no user namespaces here");
+        return;
+    }
+    let output = run(
+        &std::env::current_exe().unwrap(),
+        helper_arguments("helper_reads_its_own_mount", directory.path()),
+    )
+    .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(mounts::at(directory.path()).unwrap().is_none());
+}
+
+/// Not a test: mounts, reads and unmounts, in surroundings of the caller's choice.
+#[test]
+#[ignore = "run by other tests"]
+fn helper_reads_its_own_mount() {
+    let directory = PathBuf::from(std::env::args_os().next_back().unwrap());
+    let runtime = Runtime::new().unwrap();
+    let session = mount(
+        Arc::new(FakeTree::new()),
+        runtime.handle().clone(),
+        &directory,
+        &MountConfig::default(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(fs::read(directory.join("hello")).unwrap(), b"hello world");
+    assert_eq!(
+        fs::read(directory.join("fetched")).unwrap(),
+        pattern(CHUNK_BYTES)
+    );
+    let file = File::open(directory.join("hello")).unwrap();
+    let busy = umount(&directory).unwrap_err();
+    println!("{busy}");
+    assert!(matches!(busy, UmountError::Busy { .. }), "{busy}");
+    drop(file);
+    umount(&directory).unwrap();
+    assert_eq!(session.wait(), Ended::Unmounted);
+}
+
 /// Not a test: the program that [`Server`] runs. Exit code 0 unmounted, 3 broken, 4 abandoned.
 #[test]
 #[ignore = "run by other tests"]
