@@ -834,7 +834,7 @@ fn a_killed_reader_is_gone_at_once() {
     let Some(m) = mounted() else { return };
     let mut reader = Command::new("cat").arg(m.path("never")).spawn().unwrap();
     let asked = || m.tree.reads.load(Ordering::Relaxed) > 0;
-    while !asked() {
+    while !asked() && reader.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let started = Instant::now();
@@ -923,6 +923,69 @@ fn a_user_namespace_is_enough() {
     assert!(mounts::at(directory.path()).unwrap().is_none());
 }
 
+/// What a user without privilege meets: `fusermount3` mounts, unmounts, names holders and clears a dead mount;
+/// `allow_other` and a closed device are refused with advice. Runs in a mount namespace with a device of its own.
+#[test]
+fn an_ordinary_user_mounts_through_the_helper() {
+    const AS_ROOT: &str = r#"
+        set -e
+        mknod "$DEVICE" c 10 229
+        chmod 666 "$DEVICE"
+        mount --bind "$DEVICE" /dev/fuse
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$AS_USER"
+    "#;
+    const AS_USER: &str = r#"
+        run() { "$PROGRAM" --ignored --nocapture --exact "$@" 2>&1; }
+        run fuse_mount::helper_serves "$DIR" & server=$!
+        until cat "$DIR/hello" 2>/dev/null; do kill -0 $server || exit 3; sleep 0.05; done
+        kill -9 $(pgrep -P $server) $server; wait $server
+        ls "$DIR" 2>&1
+        run fuse_mount::helper_reads_its_own_mount "$DIR"
+        run fuse_mount::helper_reads_its_own_mount allow_other "$DIR"
+        exit 0
+    "#;
+    if is_skipped() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = place.path().join("it");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let directory = place.path().join("mnt");
+    fs::create_dir(&directory).unwrap();
+    if std::os::unix::fs::chown(&directory, Some(65534), Some(65534)).is_err() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", AS_ROOT])
+        .env("DEVICE", place.path().join("fuse"))
+        .env("PROGRAM", &program)
+        .env("DIR", &directory)
+        .env("AS_USER", AS_USER)
+        .env("RUST_BACKTRACE", "0")
+        .current_dir("/")
+        .output();
+    let Ok(output) = output else {
+        println!("skipped: no unshare");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        println!("skipped: {said}{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    for sentence in [
+        "hello world",
+        "cannot open directory",
+        "hello open",
+        "1 passed",
+        "add the line `user_allow_other` to /etc/fuse.conf",
+    ] {
+        assert!(said.contains(sentence), "{sentence}: {said}");
+    }
+}
+
 /// Not a test: mounts, reads and unmounts, in surroundings of the caller's choice.
 #[test]
 #[ignore = "run by other tests"]
@@ -933,7 +996,10 @@ fn helper_reads_its_own_mount() {
         Arc::new(FakeTree::new()),
         runtime.handle().clone(),
         &directory,
-        &MountConfig::default(),
+        &MountConfig {
+            allow_other: std::env::args().any(|argument| argument == "allow_other"),
+            ..MountConfig::default()
+        },
     )
     .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(fs::read(directory.join("hello")).unwrap(), b"hello world");
