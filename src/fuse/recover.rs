@@ -54,6 +54,11 @@ fn is_empty(path: PathBuf) -> io::Result<bool> {
     })
 }
 
+/// Whether the mount at a directory has lost its server.
+pub(super) fn is_dead_at(mountpoint: &Path) -> bool {
+    is_empty(mountpoint.to_owned()).is_err_and(|error| is_dead(&error))
+}
+
 /// The resolved mount point, ready to be mounted on; clears dead mounts of ours from it.
 ///
 /// # Errors

@@ -104,12 +104,14 @@ impl Mounted {
         }
     }
 
-    fn is_still_there(&self) -> bool {
+    /// Whether the mount is still there although nobody answers it any more.
+    fn is_dead(&self) -> bool {
         match self {
-            Self::ByUs(entry) => mounts::at(&entry.mountpoint)
+            // Another mount may have its numbers by now, but that one answers.
+            Self::ByUs(entry) => mounts::again(entry)
                 .ok()
                 .flatten()
-                .is_some_and(|on_top| on_top == *entry),
+                .is_some_and(|now| recover::is_dead_at(&now.mountpoint)),
             Self::ByAnother(_) => false,
         }
     }
@@ -119,6 +121,7 @@ impl Mounted {
 #[derive(Debug)]
 pub struct Session {
     mounted: Mounted,
+    thread: thread::JoinHandle<()>,
     ended: oneshot::Receiver<io::Result<()>>,
 }
 
@@ -192,7 +195,7 @@ fn serve(
     let session =
         fuser::Session::from_fd(adapter, device, SessionACL::All, threads).map_err(handshake)?;
     let (tell, ended) = oneshot::channel();
-    thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("fuse".to_owned())
         .spawn(move || drop(tell.send(session.run())))
         .map_err(handshake)?;
@@ -201,7 +204,11 @@ fn serve(
         config.source_name,
         mounted.mountpoint().display()
     );
-    Ok(Session { mounted, ended })
+    Ok(Session {
+        mounted,
+        thread,
+        ended,
+    })
 }
 
 impl Session {
@@ -228,13 +235,18 @@ impl Session {
     /// # Errors
     /// [`UmountError::Busy`] with the holders, or why it is not permitted.
     pub fn unmount(&self) -> Result<(), UmountError> {
+        // The numbers of a mount that ended may be those of another one by now.
+        if self.thread.is_finished() {
+            let path = self.mountpoint().to_owned();
+            return Err(UmountError::NotMounted { path });
+        }
         self.mounted.detach()
     }
 
     /// Waits for the end without minding signals. Not for use within a task.
     #[must_use]
     pub fn wait(self) -> Ended {
-        let Self { mounted, ended } = self;
+        let Self { mounted, ended, .. } = self;
         judge(&mounted, ended.blocking_recv())
     }
 
@@ -275,10 +287,10 @@ impl Session {
 
 /// What the end of the loop means: the kernel ends it alike for an unmount and for an abort.
 fn judge(mounted: &Mounted, result: Result<io::Result<()>, oneshot::error::RecvError>) -> Ended {
-    let is_still_there = mounted.is_still_there();
+    let is_dead = mounted.is_dead();
     let path = mounted.mountpoint().display();
     let reason = match result {
-        Ok(Ok(())) if is_still_there => "the kernel cut the connection".to_owned(),
+        Ok(Ok(())) if is_dead => "the kernel cut the connection".to_owned(),
         Ok(Ok(())) => {
             info!("unmounted {path}");
             return Ended::Unmounted;

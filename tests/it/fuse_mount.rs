@@ -556,6 +556,71 @@ fn what_is_busy_is_not_unmounted_and_its_holder_named() {
 }
 
 #[test]
+fn a_mount_is_found_after_its_directory_was_renamed() {
+    if is_skipped() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let [before, after] = ["before", "after"].map(|name| place.path().join(name).join("mnt"));
+    fs::create_dir_all(&before).unwrap();
+    let runtime = Runtime::new().unwrap();
+    let session = mount(
+        Arc::new(FakeTree::new()),
+        runtime.handle().clone(),
+        &before,
+        &MountConfig::default(),
+    )
+    .unwrap();
+    fs::rename(before.parent().unwrap(), after.parent().unwrap()).unwrap();
+    let read = fs::read(after.join("hello"));
+    session.unmount().unwrap();
+    assert_eq!(read.unwrap(), b"hello world");
+    assert_eq!(session.wait(), Ended::Unmounted);
+    assert_eq!(fs::read_dir(&after).unwrap().count(), 0);
+}
+
+/// As an administrator does with a mount that hangs: the connection is cut, the mount stays and answers errors.
+#[test]
+fn a_cut_connection_is_told_from_an_unmount() {
+    let Some(m) = mounted() else { return };
+    let control = tempfile::tempdir().unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    if rustix::mount::mount("x", control.path(), "fusectl", flags, None).is_err() {
+        println!("skipped: no fusectl");
+        return;
+    }
+    let (_, minor) = mounts::at(m.session.mountpoint()).unwrap().unwrap().device;
+    let abort = control.path().join(minor.to_string()).join("abort");
+    let cut = fs::write(abort, "1");
+    rustix::mount::unmount(control.path(), UnmountFlags::empty()).unwrap();
+    cut.unwrap();
+    let ended = m.session.wait();
+    assert!(matches!(ended, Ended::Broken { .. }), "{ended:?}");
+    assert_eq!(
+        errno(fs::read_dir(m.directory.path()).map(drop)),
+        libc::ENOTCONN
+    );
+    umount(m.directory.path()).unwrap();
+}
+
+#[test]
+fn a_mount_on_top_is_left_alone() {
+    let Some(m) = mounted() else { return };
+    let flags = rustix::mount::MountFlags::empty();
+    for place in [m.directory.path().to_owned(), m.path("folder")] {
+        rustix::mount::mount("x", &place, "tmpfs", flags, None).unwrap();
+        let result = m.session.unmount();
+        rustix::mount::unmount(&place, UnmountFlags::empty()).unwrap();
+        let text = result.unwrap_err().to_string();
+        assert!(
+            text.contains(&format!("{} is mounted in it", place.display())),
+            "{text}"
+        );
+    }
+    m.session.unmount().unwrap();
+}
+
+#[test]
 fn a_directory_in_use_is_not_mounted_on() {
     let Some(m) = mounted() else { return };
     let runtime = Runtime::new().unwrap();
