@@ -5,7 +5,7 @@
 //! on (`fuser::Session::from_fd`): when the process ends, the mount is dead and stays until somebody clears it.
 
 use std::ffi::CString;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -16,10 +16,11 @@ use std::process::{Command, Stdio};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
+use super::error::MountError;
 use super::mounts::FS_TYPE;
 use super::options::MountConfig;
-use super::session::MountError;
 
 /// The kernel's door.
 const DEVICE: &str = "/dev/fuse";
@@ -29,6 +30,8 @@ const SUBTYPE: &str = "gribfs";
 const HELPERS: [&str; 3] = ["fusermount3", "/usr/bin/fusermount3", "/bin/fusermount3"];
 /// Names the socket through which `fusermount3` passes the descriptor. Ours is its standard input.
 const HELPER_SOCKET: (&str, &str) = ("_FUSE_COMMFD", "0");
+/// Lowest number of a copied descriptor: beyond standard input, output and error.
+const FIRST_FREE: i32 = 3;
 /// File type and permissions of the root as the kernel first knows them, octal: a directory.
 const ROOT_MODE: &str = "40000";
 
@@ -49,6 +52,32 @@ pub(super) fn open() -> Result<OwnedFd, MountError> {
             MountError::Device { source: error }
         }
     })
+}
+
+/// The number in a mount point like `/dev/fd/5`: a descriptor on which somebody else has mounted, or will.
+pub(super) fn passed(mountpoint: &Path) -> Option<i32> {
+    let number = mountpoint.strip_prefix("/dev/fd").ok()?.to_str()?;
+    number.parse().ok().filter(|number| *number >= 0)
+}
+
+/// A descriptor of ours for the device that this process was started with.
+///
+/// # Errors
+/// [`MountError::NotPassed`] if that number is not an open `/dev/fuse`.
+pub(super) fn adopt(number: i32) -> Result<OwnedFd, MountError> {
+    let not_passed = |reason: String| MountError::NotPassed { number, reason };
+    // Opening the path anew would be another, unconnected device, so the descriptor itself is copied.
+    let target = fs::read_link(format!("/proc/self/fd/{number}"))
+        .map_err(|error| not_passed(error.to_string()))?;
+    if target != Path::new(DEVICE) {
+        return Err(not_passed(format!("it is {}", target.display())));
+    }
+    let copied = match number {
+        0 => rustix::io::fcntl_dupfd_cloexec(io::stdin(), FIRST_FREE),
+        _ => pidfd_open(getpid(), PidfdFlags::empty())
+            .and_then(|this| pidfd_getfd(this, number, PidfdGetfdFlags::empty())),
+    };
+    copied.map_err(|errno| not_passed(errno.to_string()))
 }
 
 /// Mounts, and returns the descriptor that the kernel's requests come from.
@@ -200,7 +229,7 @@ mod tests {
             return;
         }
         let directory = tempfile::tempdir().unwrap();
-        let mountpoint = std::fs::canonicalize(directory.path()).unwrap();
+        let mountpoint = fs::canonicalize(directory.path()).unwrap();
         let config = MountConfig {
             source_name: r"a,b\c".to_owned(),
             ..MountConfig::default()
@@ -212,6 +241,26 @@ mod tests {
         assert!(entry.is_ours(), "{entry:?}");
         assert_eq!(entry.source, r"a,b\c");
         cleared.unwrap();
+    }
+
+    #[test]
+    fn a_passed_descriptor_is_told_from_a_directory() {
+        assert_eq!(passed(Path::new("/dev/fd/12")), Some(12));
+        for path in [
+            "/dev/fd",
+            "/dev/fd/",
+            "/dev/fd/x",
+            "/dev/fd/-1",
+            "/dev/fd/1/2",
+            "/mnt/5",
+        ] {
+            assert_eq!(passed(Path::new(path)), None, "{path}");
+        }
+        let file = tempfile::tempfile().unwrap();
+        for (number, reason) in [(file.as_raw_fd(), "it is "), (9999, "No such file")] {
+            let error = adopt(number).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The kernel's side of a mount: a [`Tree`](crate::vfs::tree::Tree) shown through `/dev/fuse`.
 //!
-//! Owns everything that names fuser or an errno: the callbacks (`adapter`), the one table from failures to errno
-//! (`errno`), mounting and the life of a mount ([`session`]), unmounting ([`umount`]), and the detour of a command into
-//! the background ([`daemon`]). Knows the tree's contract and nothing of what stands behind it.
+//! Owns everything that names fuser or an errno: the operations (`callbacks`, `adapter`, `answer`), the one table from
+//! failures to errno (`errno`), mounting and the life of a mount (`device`, `recover`, [`session`]), unmounting
+//! ([`mod@umount`]), and the way of a command into the background ([`daemon`]). Knows the tree's contract and nothing
+//! of what stands behind it.
 //!
 //! Three rules come from how readers fail (each was tried with a prototype):
 //! * a callback never blocks and never lets a panic out, since a panic in fuser's loop ends the mount;
@@ -23,9 +24,11 @@
 
 mod adapter;
 mod answer;
+mod callbacks;
 pub mod daemon;
 mod device;
 mod errno;
+mod error;
 pub mod holders;
 pub mod mounts;
 pub mod options;
@@ -33,6 +36,7 @@ mod recover;
 pub mod session;
 pub mod umount;
 
+pub use error::MountError;
 pub use options::MountConfig;
-pub use session::{Ended, MountError, Session, Signals, mount};
+pub use session::{Ended, Session, Signals, mount};
 pub use umount::{UmountError, umount};

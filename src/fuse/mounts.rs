@@ -20,11 +20,11 @@ pub const FS_TYPE: &str = "fuse.gribfs";
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountEntry {
-    /// The kernel's number of this mount, never used twice while it is mounted.
+    /// The kernel's number of this mount; used again once it is unmounted.
     pub id: u64,
     /// Number of the mount that this one is mounted on.
     pub parent: u64,
-    /// Device as `major:minor`.
+    /// Device as `major:minor`; used again once the file system is gone.
     pub device: (u32, u32),
     /// Where it is mounted.
     pub mountpoint: PathBuf,
@@ -65,6 +65,18 @@ pub fn at(mountpoint: &Path) -> io::Result<Option<MountEntry>> {
         .into_iter()
         .rev()
         .find(|mount| mount.mountpoint == mountpoint))
+}
+
+/// The same mount as it is now: its directory may have been renamed since.
+///
+/// While the mount lives nothing else has its numbers; afterwards another mount may get them.
+///
+/// # Errors
+/// If `/proc` is not there.
+pub fn again(mount: &MountEntry) -> io::Result<Option<MountEntry>> {
+    Ok(read()?
+        .into_iter()
+        .find(|now| now.id == mount.id && now.device == mount.device))
 }
 
 /// The absolute path without symbolic links, also for a mount point whose server is dead.

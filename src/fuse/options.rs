@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::session::MountError;
+use super::error::MountError;
 
 /// Permission bits of files: readable by all, since `allow_other` decides who gets that far.
 const FILE_MODE: u16 = 0o444;

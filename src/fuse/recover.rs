@@ -13,8 +13,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tracing::warn;
 
+use super::error::MountError;
 use super::mounts;
-use super::session::MountError;
 use super::umount;
 
 /// Dead mounts that may lie on top of each other before this is somebody's fault.
@@ -52,6 +52,11 @@ fn is_empty(path: PathBuf) -> io::Result<bool> {
         Some(Ok(_)) => Ok(false),
         Some(Err(error)) => Err(error),
     })
+}
+
+/// Whether the mount at a directory has lost its server.
+pub(super) fn is_dead_at(mountpoint: &Path) -> bool {
+    is_empty(mountpoint.to_owned()).is_err_and(|error| is_dead(&error))
 }
 
 /// The resolved mount point, ready to be mounted on; clears dead mounts of ours from it.

@@ -15,11 +15,12 @@ use fuser::SessionACL;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::adapter::Adapter;
 use super::answer::{FailureLog, Look};
 use super::device;
+use super::error::MountError;
 use super::mounts::{self, MountEntry};
 use super::options::MountConfig;
 use super::recover;
@@ -28,119 +29,6 @@ use crate::vfs::tree::Tree;
 
 /// How long the kernel may take to end our loop after an unmount, before this is worth a word.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Why there is no mount.
-#[derive(Debug, thiserror::Error)]
-pub enum MountError {
-    /// No `/dev/fuse`.
-    #[error(
-        "there is no /dev/fuse: load the kernel module with `modprobe fuse`, or give the container `--device /dev/fuse`"
-    )]
-    NoDevice,
-    /// `/dev/fuse` is closed to this user.
-    #[error(
-        "/dev/fuse may not be opened by this user: it needs mode 0666 (usual on distributions), or mount as root"
-    )]
-    DeviceDenied,
-    /// `/dev/fuse` cannot be used for another reason.
-    #[error("cannot use /dev/fuse: {source}")]
-    Device {
-        /// The cause.
-        source: io::Error,
-    },
-    /// The mount point is missing.
-    #[error("mount point {} does not exist: create it with mkdir", path.display())]
-    Absent {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The mount point is a file.
-    #[error("mount point {} is not a directory", path.display())]
-    NotADirectory {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The mount point holds files, which a mount would hide.
-    #[error("mount point {} is not empty: choose an empty directory", path.display())]
-    NotEmpty {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The mount point cannot be looked into.
-    #[error("cannot look into mount point {}: {source}", path.display())]
-    Unreadable {
-        /// The path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A mount of this program is there and lives.
-    #[error(
-        "{source_name} is already mounted at {}: unmount it with `gribfs umount`, or choose another directory",
-        path.display()
-    )]
-    AlreadyMounted {
-        /// Mount point.
-        path: PathBuf,
-        /// What is mounted.
-        source_name: String,
-    },
-    /// A dead mount of this program is there and cannot be cleared.
-    #[error("a dead mount is in the way: {source}")]
-    DeadMount {
-        /// Why it could not be cleared.
-        source: UmountError,
-    },
-    /// A dead mount of another program is there.
-    #[error(
-        "{} holds a dead mount of {fs_type}, which is not ours: clear it with `fusermount3 -u` or umount",
-        path.display()
-    )]
-    DeadOther {
-        /// Mount point.
-        path: PathBuf,
-        /// Type of the dead mount.
-        fs_type: String,
-    },
-    /// Users need `fusermount3`.
-    #[error("fusermount3 was not found: install the package fuse3, or mount as root")]
-    NoHelper,
-    /// Users need a line in a file for `allow_other`.
-    #[error(
-        "allow_other is refused to users: add the line `user_allow_other` to /etc/fuse.conf, or leave it out"
-    )]
-    AllowOther,
-    /// The kernel or `fusermount3` refused.
-    #[error("cannot mount at {}: {reason}", path.display())]
-    Refused {
-        /// Mount point.
-        path: PathBuf,
-        /// Their word.
-        reason: String,
-    },
-    /// The kernel and this program do not understand each other.
-    #[error("the kernel's FUSE greeting failed: {source}")]
-    Handshake {
-        /// The cause.
-        source: io::Error,
-    },
-    /// Mounted, but the root does not answer.
-    #[error("mounted at {}, but its root does not answer: {source}", path.display())]
-    Silent {
-        /// Mount point.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A mount option has a value that is none.
-    #[error("mount option `{option}`: {reason}")]
-    Option {
-        /// The option as given.
-        option: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
 
 /// How a mount ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,16 +78,57 @@ impl Signals {
     }
 }
 
+/// Who mounted, and so may unmount.
+#[derive(Clone, Debug)]
+enum Mounted {
+    /// This process.
+    ByUs(MountEntry),
+    /// The program that passed the descriptor `/dev/fd/N`; where the mount shows is its business.
+    ByAnother(PathBuf),
+}
+
+impl Mounted {
+    fn mountpoint(&self) -> &Path {
+        match self {
+            Self::ByUs(entry) => &entry.mountpoint,
+            Self::ByAnother(descriptor) => descriptor,
+        }
+    }
+
+    fn detach(&self) -> Result<(), UmountError> {
+        match self {
+            Self::ByUs(entry) => umount::detach(entry),
+            Self::ByAnother(descriptor) => Err(UmountError::NotByUs {
+                path: descriptor.clone(),
+            }),
+        }
+    }
+
+    /// Whether the mount is still there although nobody answers it any more.
+    fn is_dead(&self) -> bool {
+        match self {
+            // Another mount may have its numbers by now, but that one answers.
+            Self::ByUs(entry) => mounts::again(entry)
+                .ok()
+                .flatten()
+                .is_some_and(|now| recover::is_dead_at(&now.mountpoint)),
+            Self::ByAnother(_) => false,
+        }
+    }
+}
+
 /// A mount that is being served. Dropping it changes nothing: the mount lives until it is unmounted.
 #[derive(Debug)]
 pub struct Session {
-    entry: MountEntry,
+    mounted: Mounted,
+    thread: thread::JoinHandle<()>,
     ended: oneshot::Receiver<io::Result<()>>,
 }
 
 /// Mounts `tree` at an empty directory and serves it from threads of its own; returns once its root answers.
 ///
-/// Reads that take time run on `runtime`, whose time driver must be enabled.
+/// Reads that take time run on `runtime`, whose time driver must be enabled. A mount point `/dev/fd/N` stands for a
+/// descriptor on which the starting program mounts and unmounts; then this returns as soon as the kernel has greeted.
 ///
 /// # Errors
 /// [`MountError`], whose sentences say what to do. Nothing is left mounted.
@@ -209,9 +138,6 @@ pub fn mount(
     mountpoint: &Path,
     config: &MountConfig,
 ) -> Result<Session, MountError> {
-    // Before a dead mount is cleared, so that the directory stands empty for as short a time as can be.
-    let device = device::open()?;
-    let path = recover::prepare(mountpoint)?;
     let adapter = Adapter {
         tree,
         runtime,
@@ -229,6 +155,13 @@ pub fn mount(
         read_deadline: config.read_deadline,
         failures: Arc::new(FailureLog::default()),
     };
+    if let Some(number) = device::passed(mountpoint) {
+        let mounted = Mounted::ByAnother(mountpoint.to_owned());
+        return serve(adapter, device::adopt(number)?, config, mounted);
+    }
+    // Before a dead mount is cleared, so that the directory stands empty for as short a time as can be.
+    let device = device::open()?;
+    let path = recover::prepare(mountpoint)?;
     let device = device::attach(device, &path, config)?;
     let refused = |reason: String| MountError::Refused {
         path: path.clone(),
@@ -238,7 +171,7 @@ pub fn mount(
         .map_err(|error| refused(error.to_string()))?
         .filter(MountEntry::is_ours)
         .ok_or_else(|| refused("the mount does not show in /proc/self/mountinfo".to_owned()))?;
-    let session = serve(adapter, device, config, entry.clone())
+    let session = serve(adapter, device, config, Mounted::ByUs(entry.clone()))
         .and_then(|session| session.answers(config.start_deadline).map(|()| session));
     if session.is_err()
         && let Err(error) = umount::detach(&entry)
@@ -253,7 +186,7 @@ fn serve(
     adapter: Adapter,
     device: std::os::fd::OwnedFd,
     config: &MountConfig,
-    entry: MountEntry,
+    mounted: Mounted,
 ) -> Result<Session, MountError> {
     let handshake = |source| MountError::Handshake { source };
     let mut threads = fuser::Config::default();
@@ -262,28 +195,36 @@ fn serve(
     let session =
         fuser::Session::from_fd(adapter, device, SessionACL::All, threads).map_err(handshake)?;
     let (tell, ended) = oneshot::channel();
-    thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("fuse".to_owned())
         .spawn(move || drop(tell.send(session.run())))
         .map_err(handshake)?;
-    info!("mounted {} at {}", entry.source, entry.mountpoint.display());
-    Ok(Session { entry, ended })
+    info!(
+        "mounted {} at {}",
+        config.source_name,
+        mounted.mountpoint().display()
+    );
+    Ok(Session {
+        mounted,
+        thread,
+        ended,
+    })
 }
 
 impl Session {
     /// The directory that shows the tree, resolved.
     #[must_use]
     pub fn mountpoint(&self) -> &Path {
-        &self.entry.mountpoint
+        self.mounted.mountpoint()
     }
 
     /// Waits until the root answers a `stat`.
     fn answers(&self, deadline: Duration) -> Result<(), MountError> {
-        let path = self.entry.mountpoint.clone();
+        let path = self.mountpoint().to_owned();
         match recover::within(deadline, || fs::metadata(path)) {
             Ok(_) => Ok(()),
             Err(source) => Err(MountError::Silent {
-                path: self.entry.mountpoint.clone(),
+                path: self.mountpoint().to_owned(),
                 source,
             }),
         }
@@ -294,14 +235,19 @@ impl Session {
     /// # Errors
     /// [`UmountError::Busy`] with the holders, or why it is not permitted.
     pub fn unmount(&self) -> Result<(), UmountError> {
-        umount::detach(&self.entry)
+        // The numbers of a mount that ended may be those of another one by now.
+        if self.thread.is_finished() {
+            let path = self.mountpoint().to_owned();
+            return Err(UmountError::NotMounted { path });
+        }
+        self.mounted.detach()
     }
 
     /// Waits for the end without minding signals. Not for use within a task.
     #[must_use]
     pub fn wait(self) -> Ended {
-        let Self { entry, ended } = self;
-        judge(&entry, ended.blocking_recv())
+        let Self { mounted, ended, .. } = self;
+        judge(&mounted, ended.blocking_recv())
     }
 
     /// Serves until somebody unmounts or signals end it.
@@ -312,16 +258,16 @@ impl Session {
         loop {
             let (name, insists) = tokio::select! {
                 biased;
-                result = &mut self.ended => return judge(&self.entry, result),
+                result = &mut self.ended => return judge(&self.mounted, result),
                 signal = signals.next() => signal,
             };
             insisted = insisted.saturating_add(u32::from(insists));
-            let entry = self.entry.clone();
-            let outcome = tokio::task::spawn_blocking(move || umount::detach(&entry)).await;
+            let mounted = self.mounted.clone();
+            let outcome = tokio::task::spawn_blocking(move || mounted.detach()).await;
             let reason = match outcome {
                 Ok(Ok(()) | Err(UmountError::NotMounted { .. })) => {
                     if let Ok(result) = tokio::time::timeout(FAREWELL, &mut self.ended).await {
-                        return judge(&self.entry, result);
+                        return judge(&self.mounted, result);
                     }
                     "unmounted here, but another mount namespace still shows it".to_owned()
                 }
@@ -340,25 +286,18 @@ impl Session {
 }
 
 /// What the end of the loop means: the kernel ends it alike for an unmount and for an abort.
-fn judge(entry: &MountEntry, result: Result<io::Result<()>, oneshot::error::RecvError>) -> Ended {
-    let still_there = mounts::at(&entry.mountpoint)
-        .ok()
-        .flatten()
-        .is_some_and(|on_top| on_top == *entry);
+fn judge(mounted: &Mounted, result: Result<io::Result<()>, oneshot::error::RecvError>) -> Ended {
+    let is_dead = mounted.is_dead();
+    let path = mounted.mountpoint().display();
     let reason = match result {
-        Ok(Ok(())) if !still_there => {
-            info!("unmounted {}", entry.mountpoint.display());
+        Ok(Ok(())) if is_dead => "the kernel cut the connection".to_owned(),
+        Ok(Ok(())) => {
+            info!("unmounted {path}");
             return Ended::Unmounted;
         }
-        Ok(Ok(())) => "the kernel cut the connection".to_owned(),
         Ok(Err(error)) => error.to_string(),
         Err(_dropped) => "the thread that answers the kernel is gone".to_owned(),
     };
-    if still_there {
-        error!("{} is dead: {reason}", entry.mountpoint.display());
-        Ended::Broken { reason }
-    } else {
-        debug!("after the unmount: {reason}");
-        Ended::Unmounted
-    }
+    error!("{path} is dead: {reason}");
+    Ended::Broken { reason }
 }

@@ -54,6 +54,12 @@ pub enum UmountError {
         /// Who holds it.
         holders: Box<Holders>,
     },
+    /// The mount was made by the program that passed its descriptor.
+    #[error("{} was mounted by another program, which has to unmount it", path.display())]
+    NotByUs {
+        /// The descriptor.
+        path: PathBuf,
+    },
     /// `fusermount3` is needed and missing.
     #[error(
         "cannot unmount {}: fusermount3 was not found; install the package fuse3, or unmount as root",
@@ -113,24 +119,32 @@ pub fn umount(directory: &Path) -> Result<(), UmountError> {
     detach(&entry)
 }
 
-/// Unmounts this very mount, if it is still the one at its path.
+/// Unmounts this very mount, wherever it is by now.
 ///
 /// # Errors
 /// As [`umount`].
 pub(super) fn detach(entry: &MountEntry) -> Result<(), UmountError> {
-    let path = &entry.mountpoint;
+    let failed = |source| UmountError::Io {
+        path: entry.mountpoint.clone(),
+        source,
+    };
     let mut tries_left = RETRIES;
     loop {
-        let on_top = mounts::at(path).map_err(|source| UmountError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        if on_top.as_ref() != Some(entry) {
-            return Err(UmountError::NotMounted { path: path.clone() });
-        }
-        match by_system_call(path) {
+        let Some(now) = mounts::again(entry).map_err(failed)? else {
+            return Err(UmountError::NotMounted {
+                path: entry.mountpoint.clone(),
+            });
+        };
+        // A path means the topmost mount there, which may be another one by now.
+        let on_top = mounts::at(&now.mountpoint).map_err(failed)?;
+        let result = if on_top.as_ref() == Some(&now) {
+            by_system_call(&now.mountpoint)
+        } else {
+            Err(busy(now.mountpoint.clone()))
+        };
+        match result {
             Err(UmountError::Busy { path, .. }) => {
-                let holders = holders::of(entry);
+                let holders = holders::of(&now);
                 if tries_left == 0 || holders != Holders::default() {
                     return Err(UmountError::Busy {
                         path,

@@ -2,29 +2,25 @@
 //! temporary directory, which is cleared whatever happens; where there is no `/dev/fuse` they are skipped.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gribfs::fuse::{
-    Ended, MountConfig, MountError, Session, Signals, UmountError, daemon, mount, mounts, umount,
-};
-use gribfs::vfs::tree::FailureKind;
+use gribfs::fuse::{Ended, MountConfig, Session, mount, mounts, umount};
 use rustix::mount::UnmountFlags;
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use crate::fuse_tree::{CHUNK_BYTES, FAILURES, FakeTree, MILLION, SLOW, pattern};
 
 /// A directory that is unmounted, if need be lazily, before it is removed.
-struct MountDirectory(tempfile::TempDir);
+pub(crate) struct MountDirectory(tempfile::TempDir);
 
 impl MountDirectory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(
             tempfile::Builder::new()
                 .prefix("gribfs-")
@@ -33,7 +29,7 @@ impl MountDirectory {
         )
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }
@@ -49,21 +45,21 @@ impl Drop for MountDirectory {
 }
 
 /// A mount served by this process.
-struct Mounted {
+pub(crate) struct Mounted {
     // Fields are dropped in this order.
-    directory: MountDirectory,
-    session: Session,
-    tree: Arc<FakeTree>,
+    pub(crate) directory: MountDirectory,
+    pub(crate) session: Session,
+    pub(crate) tree: Arc<FakeTree>,
     _runtime: Runtime,
 }
 
 impl Mounted {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 }
 
-fn is_skipped() -> bool {
+pub(crate) fn is_skipped() -> bool {
     let skipped = OpenOptions::new()
         .read(true)
         .write(true)
@@ -97,11 +93,11 @@ fn mounted_with(config: &MountConfig) -> Option<Mounted> {
     })
 }
 
-fn mounted() -> Option<Mounted> {
+pub(crate) fn mounted() -> Option<Mounted> {
     mounted_with(&MountConfig::default())
 }
 
-fn errno<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
+pub(crate) fn errno<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
     result.unwrap_err().raw_os_error().unwrap()
 }
 
@@ -520,373 +516,4 @@ fn find_tar_and_cp_understand_it() {
     assert!(tar.stdout.len() > CHUNK_BYTES);
     let find = Command::new("find").arg(m.path("folder")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&find.stdout).lines().count(), 3);
-}
-
-#[test]
-fn what_is_busy_is_not_unmounted_and_its_holder_named() {
-    let Some(m) = mounted() else { return };
-    let file = File::open(m.path("folder/deeper/0.0.0")).unwrap();
-    for result in [umount(m.directory.path()), m.session.unmount()] {
-        let error = result.unwrap_err();
-        assert!(matches!(error, UmountError::Busy { .. }), "{error}");
-        let pid = std::process::id();
-        let text = error.to_string();
-        assert!(text.contains(&format!("(pid {pid}) has")), "{text}");
-        assert!(text.contains("folder/deeper/0.0.0 open"), "{text}");
-    }
-    drop(file);
-    let mut shell = Command::new("sleep")
-        .arg("600")
-        .current_dir(m.path("folder"))
-        .spawn()
-        .unwrap();
-    let error = umount(m.directory.path()).unwrap_err().to_string();
-    shell.kill().unwrap();
-    shell.wait().unwrap();
-    assert!(
-        error.contains(&format!("sleep (pid {}) works in", shell.id())),
-        "{error}"
-    );
-    let error = umount(&m.path("folder")).unwrap_err();
-    assert!(matches!(error, UmountError::Inside { .. }), "{error}");
-    umount(m.directory.path()).unwrap();
-    assert_eq!(m.session.wait(), Ended::Unmounted);
-    let error = umount(m.directory.path()).unwrap_err();
-    assert!(matches!(error, UmountError::NotMounted { .. }), "{error}");
-}
-
-#[test]
-fn a_directory_in_use_is_not_mounted_on() {
-    let Some(m) = mounted() else { return };
-    let runtime = Runtime::new().unwrap();
-    let again = |path: &Path| {
-        mount(
-            Arc::new(FakeTree::new()),
-            runtime.handle().clone(),
-            path,
-            &MountConfig::default(),
-        )
-        .unwrap_err()
-    };
-    let error = again(m.directory.path());
-    assert!(
-        matches!(error, MountError::AlreadyMounted { .. }),
-        "{error}"
-    );
-    assert_eq!(fs::read(m.path("hello")).unwrap(), b"hello world");
-    let full = tempfile::tempdir().unwrap();
-    fs::write(full.path().join("file"), "").unwrap();
-    let error = again(full.path());
-    assert!(matches!(error, MountError::NotEmpty { .. }), "{error}");
-}
-
-/// A mount served by another process: this test program, running one of the helpers at the end of this file.
-struct Server {
-    process: Child,
-    directory: MountDirectory,
-}
-
-impl Server {
-    fn start() -> Option<Self> {
-        if is_skipped() {
-            return None;
-        }
-        let directory = MountDirectory::new();
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(helper_arguments("helper_serves", directory.path()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let mounted = output.lines().any(|line| line.unwrap() == "mounted");
-        assert!(mounted);
-        Some(Self { process, directory })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.process.id().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
-    }
-
-    /// Exit code, if it was not killed.
-    fn ended(&mut self) -> Option<i32> {
-        self.process.wait().unwrap().code()
-    }
-
-    fn log(&mut self) -> String {
-        let mut text = String::new();
-        let mut stderr = self.process.stderr.take().unwrap();
-        stderr.read_to_string(&mut text).unwrap();
-        text
-    }
-
-    fn is_mounted(&self) -> bool {
-        mounts::at(self.directory.path()).unwrap().is_some()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn helper_arguments(helper: &str, directory: &Path) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<_> = ["--ignored", "--nocapture", "--exact"]
-        .map(Into::into)
-        .into();
-    arguments.push(format!("fuse_mount::{helper}").into());
-    // A filter that matches no test: read by the helper.
-    arguments.push(directory.into());
-    arguments
-}
-
-#[test]
-fn signals_unmount_what_is_idle() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let Some(mut server) = Server::start() else {
-            return;
-        };
-        assert_eq!(fs::read(server.path("hello")).unwrap(), b"hello world");
-        server.signal(signal);
-        assert_eq!(server.ended(), Some(0));
-        assert!(!server.is_mounted());
-    }
-}
-
-#[test]
-fn signals_leave_what_is_busy_and_the_second_leaves_a_dead_mount() {
-    let Some(mut server) = Server::start() else {
-        return;
-    };
-    let file = File::open(server.path("fetched")).unwrap();
-    let pause = Duration::from_millis(700);
-    server.signal(Signal::HUP);
-    std::thread::sleep(pause);
-    server.signal(Signal::TERM);
-    std::thread::sleep(pause);
-    assert!(server.is_mounted());
-    assert_eq!(
-        fs::read(server.path("chunk")).unwrap(),
-        pattern(CHUNK_BYTES)
-    );
-    server.signal(Signal::TERM);
-    assert_eq!(server.ended(), Some(4));
-    assert!(server.is_mounted());
-    assert_eq!(
-        errno(fs::read_dir(server.path("")).map(drop)),
-        libc::ENOTCONN
-    );
-    assert_eq!(errno(file.read_at(&mut [0; 10], 2_000_000)), libc::ENOTCONN);
-    let log = server.log();
-    assert!(
-        log.contains(&format!("(pid {}) has", std::process::id())),
-        "{log}"
-    );
-    // The dead mount is busy: it is neither mounted over nor lazily thrown away.
-    let runtime = Runtime::new().unwrap();
-    let again = || {
-        mount(
-            Arc::new(FakeTree::new()),
-            runtime.handle().clone(),
-            server.directory.path(),
-            &MountConfig::default(),
-        )
-    };
-    let error = again().unwrap_err();
-    assert!(matches!(error, MountError::DeadMount { .. }), "{error}");
-    assert!(error.to_string().contains("has"), "{error}");
-    drop(file);
-    let session = again().unwrap();
-    assert_eq!(fs::read(server.path("hello")).unwrap(), b"hello world");
-    session.unmount().unwrap();
-    assert_eq!(session.wait(), Ended::Unmounted);
-}
-
-#[test]
-fn after_a_kill_readers_get_errors_and_the_next_mount_recovers() {
-    let Some(mut server) = Server::start() else {
-        return;
-    };
-    assert_eq!(fs::read(server.path("hello")).unwrap(), b"hello world");
-    server.signal(Signal::KILL);
-    assert_eq!(server.ended(), None);
-    assert!(server.is_mounted());
-    // Not ENOENT, which a Zarr reader would take for a fill value.
-    assert_eq!(
-        errno(fs::read(server.path("folder/deeper/0.0.0"))),
-        libc::ENOTCONN
-    );
-    assert_eq!(
-        errno(fs::read_dir(server.path("")).map(drop)),
-        libc::ENOTCONN
-    );
-    let runtime = Runtime::new().unwrap();
-    let session = mount(
-        Arc::new(FakeTree::new()),
-        runtime.handle().clone(),
-        server.directory.path(),
-        &MountConfig::default(),
-    )
-    .unwrap();
-    assert_eq!(
-        fs::read(server.path("folder/deeper/0.0.0")).unwrap(),
-        pattern(1000)
-    );
-    session.unmount().unwrap();
-}
-
-#[test]
-fn a_dead_mount_is_unmounted_by_name() {
-    let Some(mut server) = Server::start() else {
-        return;
-    };
-    server.signal(Signal::KILL);
-    server.ended();
-    umount(server.directory.path()).unwrap();
-    assert!(!server.is_mounted());
-}
-
-#[test]
-fn each_failure_is_one_line_in_the_log() {
-    let Some(mut server) = Server::start() else {
-        return;
-    };
-    for (_, name, _) in FAILURES {
-        drop(fs::read(server.path("fails_later").join(name)));
-    }
-    drop(fs::read(server.path("wrong/short_now")));
-    drop(fs::read(server.path("panics/now")));
-    drop(fs::read(server.path("panics/later")));
-    drop(fs::metadata(server.path("panic_in_lookup")));
-    drop(fs::metadata(server.path("absent")));
-    server.signal(Signal::TERM);
-    assert_eq!(server.ended(), Some(0));
-    let log = server.log();
-    let lines = |level: &str, text: &str| {
-        log.lines()
-            .filter(|line| line.contains(level) && line.contains(text))
-            .count()
-    };
-    for (kind, _, _) in FAILURES {
-        let ours = kind == FailureKind::Internal;
-        let level = if ours { "ERROR" } else { "WARN" };
-        assert_eq!(
-            lines(level, &format!("planted failure {kind:?}")),
-            1,
-            "{log}"
-        );
-    }
-    assert_eq!(lines("ERROR", "was answered with"), 1, "{log}");
-    assert_eq!(
-        lines("ERROR", "panic in a read: planted in a read"),
-        1,
-        "{log}"
-    );
-    assert_eq!(
-        lines("ERROR", "panic in a read: planted in a later read"),
-        1,
-        "{log}"
-    );
-    assert_eq!(
-        lines("ERROR", "panic in lookup, answered with EIO"),
-        1,
-        "{log}"
-    );
-    assert_eq!(lines("", "absent"), 0, "{log}");
-}
-
-#[test]
-fn a_command_goes_into_the_background_once_its_mount_answers() {
-    if is_skipped() {
-        return;
-    }
-    let directory = MountDirectory::new();
-    let program = std::env::current_exe().unwrap();
-    let deadline = Duration::from_secs(30);
-    let start = || {
-        daemon::spawn(
-            &program,
-            helper_arguments("helper_goes_into_the_background", directory.path()),
-            deadline,
-        )
-    };
-    start().unwrap();
-    assert_eq!(
-        fs::read(directory.path().join("hello")).unwrap(),
-        b"hello world"
-    );
-    // A second one fails, and its parent hears why.
-    let error = start().unwrap_err();
-    assert!(error.to_string().contains("already mounted at"), "{error}");
-    umount(directory.path()).unwrap();
-}
-
-/// Not a test: the program that [`Server`] runs. Exit code 0 unmounted, 3 broken, 4 abandoned.
-#[test]
-#[ignore = "run by other tests"]
-fn helper_serves() {
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
-    let directory = std::env::args_os().next_back().unwrap();
-    let runtime = Runtime::new().unwrap();
-    let signals = Signals::listen(runtime.handle()).unwrap();
-    let session = mount(
-        Arc::new(FakeTree::new()),
-        runtime.handle().clone(),
-        directory.as_ref(),
-        &MountConfig::default(),
-    )
-    .unwrap();
-    println!("\nmounted");
-    let code = match runtime.block_on(session.run_until_unmounted(signals)) {
-        Ended::Unmounted => 0,
-        Ended::Broken { .. } => 3,
-        Ended::Abandoned => 4,
-    };
-    leave(code);
-}
-
-/// Not a test: a command that goes into the background.
-#[test]
-#[ignore = "run by other tests"]
-fn helper_goes_into_the_background() {
-    println!();
-    let child = daemon::Child::begin().unwrap();
-    let directory = std::env::args_os().next_back().unwrap();
-    let runtime = Runtime::new().unwrap();
-    let signals = Signals::listen(runtime.handle()).unwrap();
-    match mount(
-        Arc::new(FakeTree::new()),
-        runtime.handle().clone(),
-        directory.as_ref(),
-        &MountConfig::default(),
-    ) {
-        Err(error) => {
-            child.failed(&error.to_string()).unwrap();
-            leave(1);
-        }
-        Ok(session) => {
-            child.ready(None).unwrap();
-            runtime.block_on(session.run_until_unmounted(signals));
-            leave(0);
-        }
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    clippy::exit,
-    reason = "these helpers are whole programs"
-)]
-fn leave(code: i32) -> ! {
-    std::process::exit(code);
 }

@@ -6,6 +6,8 @@ mod decode_corpus; // decoded values against ecCodes
 #[cfg(test)]
 mod decode_packings;
 #[cfg(test)]
+mod fuse_life; // mounting, unmounting, crashes
+#[cfg(test)]
 mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
