@@ -410,7 +410,7 @@ def case_lines(rules):
         for centre, tables, local in ((7, 2, 1), (98, 28, 0), (98, 35, 0)):
             wanted.append((centre, tables, local, parameter, first, second, statistic, None))
     for scope, count in (("*", 60), ("7", 40), ("98", 15), ("98old", 20), ("78", 20), ("82", 5), ("85", 5), ("74", 5)):
-        pool = sorted(p for p in rules[scope])
+        pool = sorted(p for p, items in rules[scope].items() if items)
         for parameter in draw.sample(pool, min(count, len(pool))):
             conditions, _ = draw.choice(rules[scope][parameter])
             keys = dict(conditions)
