@@ -89,6 +89,9 @@ pub(super) struct Parsed {
     pub(super) locator: Locator,
 }
 
+/// A reader of one or more templates.
+type Reader = fn(&Source<'_>) -> Result<Parsed, GridError>;
+
 /// What all readers of templates get: section 3 and what stands before the template.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
@@ -179,7 +182,7 @@ impl Grid {
         Ok(grid)
     }
 
-    fn reader(template: u16) -> Option<fn(&Source<'_>) -> Result<Parsed, GridError>> {
+    fn reader(template: u16) -> Option<Reader> {
         Some(match template {
             0 | 1 | 40 | 41 => super::grid_latlon::read,
             10 | 20 | 30 | 140 => super::grid_projected::read,
