@@ -16,3 +16,4 @@ pub mod product;
 pub mod projection;
 pub mod scan;
 pub mod section;
+pub mod walker;
