@@ -3,7 +3,8 @@
 //! [`Grid::parse`] checks the template and that the count of points is that of rows and columns, so a grid that exists can
 //! be served: it has a shape, an order of cells, coordinates and a CF grid mapping. Axes come from first point, last point
 //! and count, never from increments, which files round and some get wrong: 721 rows from 90 to -90 are 0.25 degrees apart,
-//! whatever octets 68-71 say.
+//! whatever octets 68-71 say. (ecCodes counts latitudes by increments, so on 1/6-degree grids it is 1e-5 degrees off at the
+//! far end.) Only where the last point is coded one increment too far is the increment heeded.
 //!
 //! Templates that are not read are refused by name. Source: WMO Manual on Codes, FM 92 GRIB, section 3.
 
@@ -88,6 +89,9 @@ pub(super) struct Parsed {
     pub(super) locator: Locator,
 }
 
+/// A reader of one or more templates.
+type Reader = fn(&Source<'_>) -> Result<Parsed, GridError>;
+
 /// What all readers of templates get: section 3 and what stands before the template.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
@@ -153,12 +157,12 @@ impl Grid {
             points: octets.u32(7).unwrap_or(0),
             earth: Earth::parse(octets),
         };
-        if octets.u8(6) != Some(0) {
-            return Err(source.unsupported("a grid that is not in the message"));
-        }
         // Before the count: an unsupported grid is told by its name, whatever its size.
         let read =
             Self::reader(template).ok_or_else(|| source.unsupported(template_name(template)))?;
+        if octets.u8(6) != Some(0) {
+            return Err(source.unsupported("defined outside of the message"));
+        }
         if source.points > MAX_POINTS {
             return Err(GridError::TooManyPoints {
                 points: source.points,
@@ -178,7 +182,7 @@ impl Grid {
         Ok(grid)
     }
 
-    fn reader(template: u16) -> Option<fn(&Source<'_>) -> Result<Parsed, GridError>> {
+    fn reader(template: u16) -> Option<Reader> {
         Some(match template {
             0 | 1 | 40 | 41 => super::grid_latlon::read,
             10 | 20 | 30 | 140 => super::grid_projected::read,

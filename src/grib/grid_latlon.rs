@@ -147,6 +147,7 @@ impl Frame {
     fn rows(self, source: &Source<'_>) -> Result<Vec<f64>, GridError> {
         let (first, last) = self.latitudes;
         if !self.gaussian {
+            let last = self.inclusive((first, last), self.nj, self.increment(source, 0x10, 68));
             return Ok(self.unit.axis(first, last, self.nj));
         }
         let parallels = source.octets.u32(68).unwrap_or(0);
@@ -172,17 +173,62 @@ impl Frame {
     /// Longitudes of the columns of a regular grid, in degrees, monotonic.
     fn columns(self, source: &Source<'_>) -> Result<Vec<f64>, GridError> {
         let (first, mut last) = self.longitudes;
-        if self.ni > 1 {
-            if self.scan.i_negative() && last > first {
-                last -= self.unit.turn();
-            } else if !self.scan.i_negative() && last < first {
-                last += self.unit.turn();
-            }
-            if last == first || (last - first).abs() > self.unit.turn() {
-                return Err(source.invalid("first and last longitude"));
-            }
+        if self.ni <= 1 {
+            return Ok(self.unit.axis(first, first, self.ni));
         }
-        Ok(self.unit.axis(first, last, self.ni))
+        if self.scan.i_negative() && last >= first {
+            last -= self.unit.turn();
+        } else if !self.scan.i_negative() && last <= first {
+            last += self.unit.turn();
+        }
+        let increment = self.increment(source, 0x20, 64);
+        let end = if self.longitudes.0 == self.longitudes.1 {
+            self.full_turn(first, last, increment)
+        } else {
+            Some(self.inclusive((first, last), self.ni, increment))
+        };
+        let end = end
+            .filter(|end| (end - first).abs() <= self.unit.turn())
+            .ok_or_else(|| source.invalid("first and last longitude"))?;
+        Ok(self.unit.axis(first, end, self.ni))
+    }
+
+    /// The last of the columns where first and last longitude are coded as one: the increment tells whether the circle
+    /// is closed by repeating the first column or by stopping before it.
+    fn full_turn(self, first: i128, last: i128, increment: Option<i128>) -> Option<i128> {
+        let (span, count) = (last - first, i128::from(self.ni));
+        let increment = increment?;
+        if increment * (count - 1) == span.abs() {
+            Some(last)
+        } else if increment * count == span.abs() {
+            Some(last - span / count)
+        } else {
+            None
+        }
+    }
+
+    /// The increment in an octet, if its resolution flag says that it is given and it is neither 0 nor missing.
+    fn increment(self, source: &Source<'_>, flag: u8, octet: usize) -> Option<i128> {
+        let coded = source.octets.u32(octet)?;
+        let given = self.resolution & flag != 0 && coded != 0 && coded != MISSING;
+        given.then_some(i128::from(coded) * self.unit.basic)
+    }
+
+    /// The last point of an axis. Some writers code the end of the half-open range, one increment too far (55 E for the
+    /// last of 220 columns 0.25 degrees apart from 0). Taken for that only if the increment meets it exactly and the
+    /// range cut by the count is no whole number.
+    fn inclusive(self, (first, last): (i128, i128), count: u32, increment: Option<i128>) -> i128 {
+        let (span, count) = (last - first, i128::from(count));
+        match increment {
+            Some(increment)
+                if count > 1
+                    && increment * count == span.abs()
+                    && span % ((count - 1) * self.unit.basic) != 0 =>
+            {
+                last - span / count
+            }
+            _ => last,
+        }
     }
 
     /// CF attributes without the figure of the earth.

@@ -32,7 +32,7 @@ pub(super) const fn template_name(template: u16) -> &'static str {
         1200 => "time section",
         32768 => "rotated latitude/longitude, Arakawa E, of NCEP",
         32769 => "rotated latitude/longitude, Arakawa other than E, of NCEP",
-        32768.. => "local to the centre",
+        32770.. => "local to the centre",
         _ => "unknown",
     }
 }

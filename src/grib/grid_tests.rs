@@ -90,6 +90,32 @@ fn longitudes_run_on_across_the_meridian() {
 }
 
 #[test]
+fn an_end_coded_one_step_too_far_is_seen() {
+    // 4 columns 90 degrees apart up to 360, 3 rows 10 degrees apart from 40 to 10.
+    let put = [
+        (47, 40_000_000),
+        (56, 10_000_000),
+        (60, 361_000_000),
+        (64, 90_250_000),
+        (68, 10_000_000),
+    ];
+    let mut bytes = global(0, &put);
+    bytes[54] = 0x30;
+    let (y, x) = axes(&bytes);
+    assert_eq!(
+        y,
+        [40.0, 25.0, 10.0],
+        "15 degrees are a whole number: the last row is believed"
+    );
+    assert_eq!(x, [0.0, 90.25, 180.5, 270.75]);
+    // The same with longitudes that close the circle.
+    let mut circle = global(0, &[(60, 0), (64, 90_000_000)]);
+    circle[54] = 0x20;
+    assert!(Grid::parse(&global(0, &[(60, 0), (64, 90_000_000)])).is_err());
+    assert_eq!(axes(&circle).1, [0.0, 90.0, 180.0, 270.0]);
+}
+
+#[test]
 fn angles_may_have_a_unit_of_their_own() {
     let put = [
         (39, 1),

@@ -22,3 +22,4 @@ pub mod projection;
 pub mod scan;
 pub mod section;
 mod suffix;
+pub mod walker;

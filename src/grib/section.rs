@@ -251,6 +251,15 @@ impl Order {
         self.last == 7
     }
 
+    /// The error of a section 8 that stands at `offset`, too early.
+    pub(crate) const fn cannot_end(self, offset: u64) -> GribError {
+        GribError::SectionOrder {
+            section: 8,
+            after: self.last,
+            offset,
+        }
+    }
+
     /// Checks the 5 bytes of a section head at `offset` of a message whose section 8 starts at `end`.
     pub(crate) fn accept(
         &mut self,
@@ -414,11 +423,7 @@ impl<'a> Walk<'a> {
             }
         }
         if !self.order.may_end() {
-            return Err(GribError::SectionOrder {
-                section: 8,
-                after: self.order.last,
-                offset: self.at as u64,
-            });
+            return Err(self.order.cannot_end(self.at as u64));
         }
         Ok(fields)
     }
