@@ -130,4 +130,58 @@ impl Identity {
     pub fn is_error(&self) -> bool {
         matches!(self.generating_process, 6 | 7 | 10)
     }
+
+    /// Whether two fields are of one quantity: all of the identity is equal but for what does not change it (versions of tables, the
+    /// sub-centre, and whether an analysis, a forecast or an ensemble made it).
+    #[must_use]
+    pub fn same_quantity(&self, other: &Self) -> bool {
+        let plain = |identity: &Self| Self {
+            parameter: Parameter {
+                sub_centre: 0,
+                master_table: 0,
+                local_table: 0,
+                ..identity.parameter
+            },
+            generating_process: u8::from(identity.is_error()),
+            ..identity.clone()
+        };
+        plain(self) == plain(other)
+    }
+
+    /// The numbers in a line, for errors: `parameter 0-1-8 of centre 7, surfaces 1/255, statistic 1`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let Parameter {
+            discipline,
+            category,
+            number,
+            centre,
+            ..
+        } = self.parameter;
+        let surface = |surface: Surface| match surface.value() {
+            Some(value) => format!("{} at {value}", surface.kind),
+            None => surface.kind.to_string(),
+        };
+        let mut text = format!(
+            "parameter {discipline}-{category}-{number} of centre {centre}, surfaces {} / {}",
+            surface(self.surfaces.0),
+            surface(self.surfaces.1)
+        );
+        for (name, code) in [
+            ("statistic", self.statistic),
+            ("derived forecast", self.derived),
+            ("percentile", self.percentile),
+        ] {
+            if let Some(code) = code {
+                text += &format!(", {name} {code}");
+            }
+        }
+        if self.probability.is_some() {
+            text += ", a probability";
+        }
+        if let Some(constituent) = self.constituent {
+            text += &format!(", constituent {constituent}");
+        }
+        text
+    }
 }
