@@ -129,6 +129,27 @@ fn noaa_line() -> impl Strategy<Value = (Option<u16>, String, String, String, St
     )
 }
 
+/// Each line means in its file what it means in a file of its own.
+fn alone_as_together(text: &str) {
+    let file = parse(text.as_bytes(), None).unwrap();
+    for (line, source) in file.lines.iter().zip(text.split_inclusive('\n')) {
+        let alone = parse(source.as_bytes(), None).unwrap();
+        let single = alone.lines[0];
+        assert_eq!(file.words(line), alone.words(&single), "{source}");
+        assert_eq!(
+            (line.offset, line.length, line.run, line.when, line.member),
+            (
+                single.offset,
+                single.length,
+                single.run,
+                single.when,
+                single.member
+            ),
+            "{source}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn a_forecast_time_reads_as_it_was_written(time in time()) {
@@ -205,6 +226,42 @@ proptest! {
         }
         let file = parse(text.as_bytes(), None).unwrap();
         reads_again(&file, "generated");
+        alone_as_together(&text);
+    }
+
+    /// Lines that begin alike, as those of real files do.
+    #[test]
+    fn an_ecmwf_line_is_read_alike_alone_and_after_others(
+        cuts in prop::collection::vec((0_usize..14, "[0-9]{1,4}", any::<bool>(), 0_usize..14), 2..12)
+    ) {
+        let keys = [
+            "domain", "date", "time", "step", "class", "type", "stream", "levtype", "number", "param", "levelist",
+            "_offset", "_length", "other",
+        ];
+        let mut values = keys.map(|key| match key {
+            "date" => "20250301".to_owned(),
+            "time" => "0600".to_owned(),
+            _ => "1".to_owned(),
+        });
+        let mut text = String::new();
+        for (changed, value, quoted, left_out) in cuts {
+            if !matches!(keys[changed], "date" | "time") {
+                values[changed] = format!("1{value}");
+            }
+            let mut line = String::new();
+            for (at, key) in keys.iter().enumerate() {
+                let needed = matches!(*key, "param" | "_offset" | "_length");
+                if at == left_out && !needed {
+                    continue;
+                }
+                let number = !quoted && !values[at].starts_with('0');
+                let value = if number { values[at].clone() } else { format!("\"{}\"", values[at]) };
+                line += &format!("{}\"{key}\": {value}", if line.is_empty() { "{" } else { ", " });
+            }
+            text += &line;
+            text += "}\n";
+        }
+        alone_as_together(&text);
     }
 
     #[test]
