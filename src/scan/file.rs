@@ -166,7 +166,7 @@ fn read_lines(bytes: &Bytes, size: Option<u64>) -> Result<Lines, String> {
 /// Walks the section headers of the whole file.
 async fn by_headers(outcome: &mut FileOutcome, shared: &Shared) {
     let location = outcome.source.location.clone();
-    match hop(&location, 0, &shared.storage).await {
+    match hop(&location, &shared.storage).await {
         Ok(walk) => {
             outcome.account.scanned_files = 1;
             outcome.object.size = outcome.object.size.or(walk.object_size);
