@@ -11,7 +11,7 @@
 //!
 //! Homes and usual step types are data: `tables/demands.tsv` from ecCodes' conditions, `tables/homes.tsv` by hand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -120,12 +120,9 @@ impl Base {
         let Some(facts) = facts_of(&query) else {
             return Self {
                 facts: None,
-                name: format!(
-                    "p{}_{}_{}",
-                    parameter.discipline, parameter.category, parameter.number
-                ),
+                name: numbers(identity),
                 home: "",
-                usual: default_usual(identity),
+                usual: "instant",
                 level_fixed: false,
                 statistic_fixed: false,
                 constituent_fixed: false,
@@ -133,7 +130,9 @@ impl Base {
             };
         };
         let name = Some(facts.cf_var_name);
-        let level_fixed = name_of(&query.without_values()) != name;
+        let level_fixed = name_of(&query.without_values()) != name
+            // A second surface that the name does not mean must not get lost: 2 m is `t2m`, the layer 2-20 m is not.
+            && (identity.surfaces.1.kind == 255 || name_of(&query.without_second()) != name);
         let statistic_fixed =
             identity.statistic.is_some() && name_of(&query.without_statistic()) != name;
         let constituent_fixed =
@@ -142,7 +141,11 @@ impl Base {
         let habit = Habit::of(identity, facts.cf_var_name);
         Self {
             facts: Some(facts),
-            name: facts.cf_var_name.to_owned(),
+            name: if is_homonym(identity, facts.cf_var_name) {
+                format!("{}_{}", facts.cf_var_name, numbers(identity))
+            } else {
+                facts.cf_var_name.to_owned()
+            },
             home: habit.home,
             usual: habit.usual,
             level_fixed,
@@ -151,6 +154,50 @@ impl Base {
             wavelength_fixed,
         }
     }
+}
+
+/// The parameter by its numbers.
+fn numbers(identity: &Identity) -> String {
+    let parameter = identity.parameter;
+    format!(
+        "p{}_{}_{}",
+        parameter.discipline, parameter.category, parameter.number
+    )
+}
+
+type Homonyms = HashSet<(Option<u16>, u8, u8, u8, &'static str)>;
+
+/// Parameters that share a name with another one of their centre (`None`: of centres without tables of their own) and do
+/// not bear it, and the centres that have tables.
+static HOMONYMS: LazyLock<(Homonyms, HashSet<u16>)> = LazyLock::new(|| {
+    let mut homonyms = HashSet::new();
+    let mut centres = HashSet::new();
+    for line in include_str!("tables/homonyms.tsv").lines() {
+        let columns: Vec<&'static str> = line.split('\t').collect();
+        let [scopes, discipline, category, number, name] = columns.as_slice() else {
+            continue;
+        };
+        let (Ok(discipline), Ok(category), Ok(number)) =
+            (discipline.parse(), category.parse(), number.parse())
+        else {
+            continue;
+        };
+        for scope in scopes.split(',') {
+            let centre: Option<u16> = scope.parse().ok();
+            centres.extend(centre);
+            homonyms.insert((centre, discipline, category, number, *name));
+        }
+    }
+    (homonyms, centres)
+});
+
+/// Whether the name belongs to another parameter: ECMWF's (0, 1, 193) is `tp` in metres, so its (0, 1, 52), in kg m-2, is
+/// `tp_p0_1_52`. One array must not hold both.
+fn is_homonym(identity: &Identity, name: &'static str) -> bool {
+    let (homonyms, centres) = &*HOMONYMS;
+    let p = identity.parameter;
+    let centre = Some(p.centre).filter(|centre| centres.contains(centre));
+    homonyms.contains(&(centre, p.discipline, p.category, p.number, name))
 }
 
 /// Processes whose fields ecCodes may call by other names, and which are no mere way of making a forecast.
@@ -235,12 +282,6 @@ impl Habit {
         }
         habit
     }
-}
-
-/// The usual step type of a parameter that has no name.
-fn default_usual(identity: &Identity) -> &'static str {
-    let _ = identity;
-    "instant"
 }
 
 /// ecCodes' `stepType`. A window whose statistic is coded as missing is an `instant` to ecCodes; here it is a `window`, but
