@@ -26,6 +26,7 @@ homonyms.tsv scopes, discipline, category, number, cfVarName: this parameter mus
 centres.tsv number, abbreviation.
 """
 import collections
+import functools
 import itertools
 import os
 import pickle
@@ -367,32 +368,54 @@ STEP_TYPES = {0: "avg", 1: "accum", 2: "max", 3: "min", 4: "diff", 5: "rms", 6: 
               10: "stdanom", 11: "sum", 100: "severity", 101: "mode"}
 
 
+def default_homes():
+    """Home level type by (discipline, category), as homes.tsv has it."""
+    rows = [line.split("\t") for line in (TABLES / "homes.tsv").read_text().splitlines() if line.startswith("*\t@")]
+    by_key = {row[1][1:]: row[2] for row in rows}
+    return lambda p: by_key.get(f"{p[0]}.{p[1]}") or by_key.get(f"{p[0]}") or "surface"
+
+
 def demand_table(rules):
-    """Level type and statistic that all rules which give a cfVarName ask for: its home and its usual step type."""
+    """Home and usual step type of a cfVarName, where ecCodes' conditions tell.
+
+    Home: the one level type that conditions of this name mention. Usual step type: the one that all of its rules demand.
+    """
     handle = ec.codes_grib_new_from_samples("GRIB2")
     ec.codes_set(handle, "centre", 255)
-    lines = []
+    named = functools.cache(lambda *surfaces: level_name(handle, *surfaces))
+    default_home, asked = default_homes(), candidates()
+    lines, wide = [], {}
     for scope in SCOPES:
         if scope == "98old":
             continue
-        by_name = collections.defaultdict(list)
-        for items in rules[scope].values():
+        pairs, statistics, parameters = (collections.defaultdict(set) for _ in range(3))
+        for parameter, items in rules[scope].items():
+            for conditions in asked[scope].get(parameter, []):
+                keys, answer = dict(conditions), best(items, conditions)
+                if answer != UNKNOWN and "a" in keys and not set(keys) & set("xypgc"):
+                    pairs[answer[2]].add(named(keys["a"], keys.get("b", 255)))
             for conditions, answer in items:
                 keys = dict(conditions)
-                if answer != UNKNOWN and not set(keys) & set("xypgc") and answer[2][:4] not in VARIANTS:
-                    by_name[answer[2]].append(keys)
-        for name, all_keys in sorted(by_name.items()):
-            pairs = {(k.get("a"), k.get("b", 255)) for k in all_keys}
-            statistics = {k.get("s") for k in all_keys}
-            home = usual = ""
-            if len(pairs) == 1 and None not in (pair := pairs.pop()):
-                home = level_name(handle, *pair)
-                home = {"isobaricInPa": "isobaricInhPa", "unknown": ""}.get(home, home)
-            if len(statistics) == 1:
-                usual = STEP_TYPES.get(statistics.pop(), "")
-            if home not in ("", "surface") or usual:
+                if answer != UNKNOWN and not set(keys) & set("pgc"):
+                    parameters[answer[2]].add(parameter)
+                    statistics[answer[2]].add(keys.get("s"))
+        for name in sorted(parameters):
+            if name[:4] in VARIANTS:
+                continue
+            home = next(iter(pairs[name])) if len(pairs[name]) == 1 else ""
+            home = {"isobaricInPa": "isobaricInhPa", "unknown": ""}.get(home, home)
+            usual = STEP_TYPES.get(next(iter(statistics[name])), "") if len(statistics[name]) == 1 else ""
+            if {home} == set(map(default_home, parameters[name])):
+                home = ""
+            if (home or usual) and wide.get(name) != (home, usual):
                 lines.append(f"{scope}\t{name}\t{home}\t{usual}")
+            if scope == "*":
+                wide[name] = (home, usual)
     return "\n".join(lines) + "\n"
+
+
+# The better bearer of a name, where the rule below would choose another.
+PREFERRED = {("98", "tprate"): (0, 1, 52)}
 
 
 def homonym_table(rules):
@@ -416,7 +439,7 @@ def homonym_table(rules):
                 if answer != UNKNOWN:
                     bearers[answer[2]][parameter].add(answer[0])
         for name, ids in sorted(bearers.items()):
-            rank = lambda p: (p not in own, not (p[0] < 192 and p[2] < 192), p)
+            rank = lambda p: (p != PREFERRED.get((scope, name)), p not in own, not (p[0] < 192 and p[2] < 192), p)
             first = min(ids, key=rank)
             for parameter in sorted(ids):
                 if not ids[parameter] & ids[first]:

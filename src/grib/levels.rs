@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::decimal;
+use super::decimal::{self, Coded};
 use super::identity::{Identity, Surface};
 
 /// A level type: name and coordinate.
@@ -94,7 +94,7 @@ static SURFACES: LazyLock<HashMap<(Option<u16>, u8), SurfaceKind>> = LazyLock::n
 /// A row of `levels.tsv`: name of a pair, of any centre (`None`) or one; `None` for any second type.
 #[derive(Clone, Copy, Debug)]
 struct PairName {
-    values: (Option<(i8, i64)>, Option<(i8, i64)>),
+    values: (Option<Coded>, Option<Coded>),
     name: &'static str,
 }
 
@@ -125,7 +125,7 @@ static PAIRS: LazyLock<HashMap<PairKey, Vec<PairName>>> = LazyLock::new(|| {
 
 /// ecCodes' name of a pair, and whether it includes the values.
 fn pair_name(centre: u16, first: Surface, second: Surface) -> Option<(&'static str, bool)> {
-    let matches = |wanted: Option<(i8, i64)>, surface: Surface| match (wanted, surface.scaled) {
+    let matches = |wanted: Option<Coded>, surface: Surface| match (wanted, surface.scaled) {
         (None, _) => true,
         (Some(one), Some(two)) => decimal::equal(one, two),
         (Some(_), None) => false,

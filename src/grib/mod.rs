@@ -1,5 +1,6 @@
 //! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
 
+mod base_name;
 mod decimal;
 pub mod identity;
 pub mod levels;

@@ -10,11 +10,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::decimal;
+use super::decimal::{self, Coded};
 use super::identity::Identity;
-
-/// A coded number: scale factor and scaled value.
-type Coded = (i8, i64);
 
 /// ecCodes' description of a field. Never its words for "not known".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -396,7 +393,10 @@ mod tests {
                 let number: usize = number.parse().unwrap();
                 assert!(number == 0 || fact(number).is_some(), "{rule}");
                 for condition in conditions.split(',').filter(|text| !text.is_empty()) {
-                    assert!("abxysglckopqw".contains(&condition[..1]), "{rule}");
+                    assert!(
+                        condition.starts_with(|c| "abxysglckopqw".contains(c)),
+                        "{rule}"
+                    );
                 }
             }
         }

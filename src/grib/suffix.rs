@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::decimal;
+use super::decimal::{self, Coded};
 use super::identity::{Identity, Probability};
 
 /// Everything that follows base name, level and step type in an array's name. `with_constituent` and `with_wavelength`
@@ -85,11 +85,11 @@ pub(super) fn derived_text(kind: u8, centre: u16) -> String {
 /// Code Table 4.9. The two kinds "above" differ in the limit that they use, and so in the word; a limit that a kind does
 /// not use is named only if it is given and not zero.
 pub(super) fn probability(limits: Probability) -> String {
-    let text = |limit: Option<(i8, i64)>| {
+    let text = |limit: Option<Coded>| {
         limit.map_or_else(|| "any".to_owned(), |coded| decimal::name_text(coded, 0))
     };
     let (lower, upper) = (limits.lower, limits.upper);
-    let unused = |limit: Option<(i8, i64)>| match limit {
+    let unused = |limit: Option<Coded>| match limit {
         Some(coded) if coded.1 != 0 => format!("_or_{}", text(limit)),
         Some(_) | None => String::new(),
     };
@@ -113,7 +113,7 @@ pub(super) fn probability(limits: Probability) -> String {
 }
 
 /// A limit of five octets: scale factor and four octets of value, both with a sign bit; `None` if missing.
-pub(super) fn limit(octets: &[u8]) -> Option<(i8, i64)> {
+pub(super) fn limit(octets: &[u8]) -> Option<Coded> {
     let [factor, value @ ..] = octets else {
         return None;
     };
@@ -136,11 +136,11 @@ fn interval(octets: &[u8]) -> Option<String> {
     let (one, two) = limits.split_at_checked(5)?;
     let number = |octets: &[u8]| limit(octets);
     let (one, two) = (number(one), number(two));
-    let text = |limit: Option<(i8, i64)>| {
+    let text = |limit: Option<Coded>| {
         limit.map_or_else(|| "any".to_owned(), |coded| decimal::name_text(coded, 9))
     };
     // A limit that a kind does not use is missing or 0.
-    let idle = |limit: Option<(i8, i64)>| limit.is_none_or(|coded| coded.1 == 0);
+    let idle = |limit: Option<Coded>| limit.is_none_or(|coded| coded.1 == 0);
     let (first, second) = (text(one), text(two));
     Some(match kind {
         255 if idle(one) && idle(two) => return None,
@@ -221,7 +221,7 @@ fn fnv(octets: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn above(kind: u8, lower: Option<(i8, i64)>, upper: Option<(i8, i64)>) -> String {
+    fn above(kind: u8, lower: Option<Coded>, upper: Option<Coded>) -> String {
         probability(Probability {
             number: (0, 255),
             kind,
