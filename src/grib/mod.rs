@@ -2,6 +2,7 @@
 
 pub mod bytes;
 pub mod coordinates;
+mod base_name;
 mod decimal;
 pub mod decode;
 pub mod earth;

@@ -11,12 +11,12 @@ use futures::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 
 use super::cache::FieldCache;
+use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
 use crate::storage::Storage;
 use crate::table::row::{Row, Table};
 use crate::time::step_text;
-use crate::vfs::tree::{FailureKind, ReadFailure};
 
 /// How long a failure stands before the next read tries again. When a read fails, the kernel asks once more for the first page
 /// of it, at once: that is no new try.

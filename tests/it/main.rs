@@ -2,6 +2,8 @@
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
 #[cfg(test)]
+mod architecture; // the house of the code
+#[cfg(test)]
 mod decode_corpus; // decoded values against ecCodes
 #[cfg(test)]
 mod decode_packings;
@@ -14,12 +16,12 @@ mod fuse_tree; // the tree that it shows
 #[cfg(test)]
 mod grib_corpus; // sections, identity, grids against ecCodes'
 #[cfg(test)]
-mod index_dialects; // both index dialects, real files and odd ones
-#[cfg(test)]
-mod naming; // names against ecCodes'
-#[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
 mod table; // Parquet: round trips, readers, hostile bytes
+#[cfg(test)]
+mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
+mod naming; // names against ecCodes'
 #[cfg(test)]
 mod support; // servers and folders for the others
