@@ -8,6 +8,7 @@ pub mod grid;
 mod grid_latlon;
 mod grid_names;
 mod grid_projected;
+mod grid_reduced;
 pub mod head;
 pub mod healpix;
 pub mod identity;

@@ -570,6 +570,36 @@ mod tests {
     }
 
     #[test]
+    fn rotation_keeps_distances_and_moves_the_pole() {
+        let rotation = Rotation {
+            south_latitude: -36.088_52,
+            south_longitude: 245.305_142,
+        };
+        // The rotated frame's own southern pole, and its origin: 90 degrees north of it on the same meridian.
+        let (latitude, longitude) = rotation.inverse(-90.0, 0.0);
+        assert!((latitude + 36.088_52).abs() < 1e-9);
+        assert!(within_half_turn(longitude - 245.305_142).abs() < 1e-9);
+        let (latitude, longitude) = rotation.inverse(0.0, 0.0);
+        assert!((latitude - 53.911_48).abs() < 1e-9);
+        assert!(within_half_turn(longitude - 245.305_142).abs() < 1e-9);
+        // East in the frame is east on the earth along that meridian.
+        let (_, east) = rotation.inverse(0.0, 1.0);
+        assert!(within_half_turn(east - 245.305_142) > 0.0);
+        let unit = |(latitude, longitude): (f64, f64)| {
+            let (z, flat) = latitude.to_radians().sin_cos();
+            let (y, x) = longitude.to_radians().sin_cos();
+            [flat * x, flat * y, z]
+        };
+        let cosine = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (p, q) = ((12.0, -30.0), (-41.0, 77.0));
+        let moved = cosine(
+            unit(rotation.inverse(p.0, p.1)),
+            unit(rotation.inverse(q.0, q.1)),
+        );
+        assert!((moved - cosine(unit(p), unit(q))).abs() < 1e-14);
+    }
+
+    #[test]
     fn what_makes_no_projection_is_refused() {
         assert_eq!(Lambert::new(SPHERE, (0.0, 0.0), 0.0, 0.0), None);
         assert_eq!(Lambert::new(SPHERE, (30.0, -30.0), 0.0, 0.0), None);
