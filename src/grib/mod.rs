@@ -2,6 +2,8 @@
 
 pub mod bytes;
 pub mod coordinates;
+mod decimal;
+pub mod decode;
 pub mod earth;
 pub mod gaussian;
 pub mod grid;
@@ -13,8 +15,12 @@ pub mod head;
 pub mod healpix;
 pub mod identity;
 mod layout;
+pub mod levels;
+pub mod naming;
+pub mod parameters;
 pub mod product;
 pub mod projection;
 pub mod scan;
 pub mod section;
+mod suffix;
 pub mod walker;

@@ -1,4 +1,25 @@
-//! Integration tests, one binary.
+//! Integration tests: one binary, one module per room of the house.
 
+// `cfg(test)` tells clippy that these modules are tests, helpers included.
 #[cfg(test)]
-mod grib_corpus;
+mod decode_corpus; // decoded values against ecCodes
+#[cfg(test)]
+mod decode_packings;
+#[cfg(test)]
+mod fuse_life; // mounting, unmounting, crashes
+#[cfg(test)]
+mod fuse_mount; // a tree on the real /dev/fuse
+#[cfg(test)]
+mod fuse_tree; // the tree that it shows
+#[cfg(test)]
+mod grib_corpus; // sections, identity, grids against ecCodes'
+#[cfg(test)]
+mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
+mod naming; // names against ecCodes'
+#[cfg(test)]
+mod storage; // ranged reads, retries, faults
+#[cfg(test)]
+mod table; // Parquet: round trips, readers, hostile bytes
+#[cfg(test)]
+mod support; // servers and folders for the others
