@@ -1,10 +1,13 @@
 //! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
 
+mod azimuthal;
 pub mod bytes;
+mod conformal;
 pub mod coordinates;
 mod decimal;
 pub mod decode;
 pub mod earth;
+mod error;
 pub mod gaussian;
 pub mod grid;
 mod grid_latlon;
