@@ -69,7 +69,9 @@ impl Unit {
     reason = "micro-degrees times a count are below 2^53; other units lose an ulp"
 )]
 fn ratio(numerator: i128, denominator: i128) -> f64 {
-    numerator as f64 / denominator as f64
+    // Nearly all fit 64 bits, whose conversion is an instruction; that of 128 bits is a call.
+    let float = |value: i128| i64::try_from(value).map_or(value as f64, |value| value as f64);
+    float(numerator) / float(denominator)
 }
 
 /// Octets that 3.0, 3.1, 3.40 and 3.41 share.
