@@ -14,11 +14,11 @@ mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
-mod grib_coordinates; // coordinates of every grid against ecCodes'
+mod grib_coordinates;
 #[cfg(test)]
-mod grib_corpus; // sections, identity, time against ecCodes'
+mod grib_corpus; // sections, identity, grids against ecCodes'
 #[cfg(test)]
-mod grib_hops; // files walked by their headers; broken messages
+mod grib_hops;
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
