@@ -5,3 +5,6 @@ mod decode_corpus;
 
 #[cfg(test)]
 mod decode_packings;
+
+#[cfg(test)]
+mod decode_hostile;
