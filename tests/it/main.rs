@@ -6,6 +6,8 @@ mod architecture; // the house of the code
 #[cfg(test)]
 mod decode_corpus; // decoded values against ecCodes
 #[cfg(test)]
+mod decode_hostile; // hostile bytes into the decoder
+#[cfg(test)]
 mod decode_packings;
 #[cfg(test)]
 mod fuse_life; // mounting, unmounting, crashes
