@@ -22,6 +22,8 @@ mod grib_corpus; // sections, identity, grids against ecCodes'
 #[cfg(test)]
 mod grib_hops;
 #[cfg(test)]
+mod mount_tree; // the tree of a table, without a kernel
+#[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
 mod table; // Parquet: round trips, readers, hostile bytes
