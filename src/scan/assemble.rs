@@ -387,6 +387,14 @@ fn negative_member(member: Option<Member>) -> Option<Arc<str>> {
 }
 
 impl FileRows {
+    /// Why the first row that could not be placed was not.
+    pub(super) fn first_unplaced(&self) -> Option<Arc<str>> {
+        self.rows
+            .iter()
+            .find(|row| row.status == Status::Unplaced)
+            .and_then(|row| row.reason.clone())
+    }
+
     /// The rows of a walk through section headers.
     pub(super) fn of_walk(fields: Vec<Hopped>) -> Self {
         let mut drafts = Self::default();

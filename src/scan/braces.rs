@@ -1,7 +1,7 @@
 //! Brace patterns in sources: `f{000..120..3}` and `{gec00,gep01}`, as shells expand them.
 
 /// Most names that one pattern may stand for.
-pub const MOST_NAMES: usize = 1_000_000;
+pub(super) const MOST_NAMES: usize = 1_000_000;
 
 /// The texts that a pattern stands for, in order; a text without braces stands for itself. `None` if there would be more than
 /// [`MOST_NAMES`].

@@ -184,6 +184,7 @@ fn fields(
             message_length: message.length,
             object_size,
             etag: etag.map(str::to_owned),
+            modified: None,
         })
     };
     message

@@ -13,6 +13,7 @@ use crate::grib::head::{Head, HeadOutcome};
 use crate::grib::identity::Product;
 use crate::location::{ByteRange, Location};
 use crate::storage::{Short, Storage};
+use crate::time::Instant;
 
 /// Bytes of a message's first read. Headers of NOAA take 250, of ECMWF 400; a longer one costs a second read.
 const FIRST_READ: u64 = 512;
@@ -32,6 +33,8 @@ pub(super) struct Learned {
     /// Size and `ETag` of its object, where the server told.
     pub(super) object_size: Option<u64>,
     pub(super) etag: Option<String>,
+    /// When the object was last written, where the server told.
+    pub(super) modified: Option<Instant>,
 }
 
 /// Why headers could not be read; a sentence for the account.
@@ -131,6 +134,7 @@ pub(super) async fn learn(sample: &Sample, storage: &Storage) -> Result<Learned,
                     message_length: head.indicator.length,
                     object_size: fetched.object_size,
                     etag: fetched.etag,
+                    modified: fetched.modified,
                 });
             }
             HeadOutcome::NeedMore(more) => {

@@ -5,11 +5,13 @@ use serde_json::json;
 use crate::dataset::Collection;
 use crate::store::FieldReader;
 
-/// `latest`: the name of the newest run, a line of text; empty if there is none.
+/// `latest`: the name of the newest complete run, a line of text; of the newest run where the table calls none complete; empty if
+/// there is no run.
 pub(super) fn latest(collection: &Collection) -> String {
-    collection
-        .runs
-        .last()
+    let complete = &collection.table.complete_runs;
+    let newest = collection.runs.iter().rfind(|run| complete.contains(run));
+    newest
+        .or(collection.runs.last())
         .map(|run| format!("{}\n", run.path_name()))
         .unwrap_or_default()
 }

@@ -24,6 +24,8 @@ mod grib_hops;
 #[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
+mod scan; // tables of archives that arrive, lie, grow
+#[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
 mod table; // Parquet: round trips, readers, hostile bytes
