@@ -269,7 +269,8 @@ async fn sources(args: &IndexArgs, storage: &Storage) -> Result<Vec<Source>, Fai
     }
     let mut sources = Vec::new();
     for name in names {
-        if let Some(shorthand) = Shorthand::parse(&name) {
+        // A file of that name is meant, where there is one.
+        if let Some(shorthand) = Shorthand::parse(&name).filter(|_| !base.join(&name).exists()) {
             let shorthand = shorthand.map_err(Failure::usage)?;
             let files = match shorthand.run {
                 Some(run) => shorthand.files(run, args.root.as_deref(), &base),

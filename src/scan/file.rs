@@ -76,10 +76,13 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
                         outcome.missing = Some(sentence(reason));
                         return outcome;
                     }
-                    Err(reason) => outcome
-                        .account
-                        .remarks
-                        .push(format!("{reason}; section headers are walked instead")),
+                    Err(reason) => {
+                        shared.learner.forget(&outcome.source.location);
+                        outcome
+                            .account
+                            .remarks
+                            .push(format!("{reason}; section headers are walked instead"));
+                    }
                 }
             }
             Ok(None) if wait => {

@@ -58,6 +58,14 @@ pub(super) struct Learner {
 }
 
 impl Learner {
+    /// Forgets what a file taught whose index turned out to be wrong: its samples may be of other kinds than its words say.
+    pub(super) fn forget(&self, location: &Location) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, flight| {
+            !matches!(flight.peek(), Some(Ok(learned)) if learned.location == *location)
+        });
+    }
+
     /// What the kind `words` of a product is; read from `sample` unless some other file's sample told. A sample that fails is
     /// not remembered: the next file that asks brings its own.
     pub(super) async fn kind(

@@ -28,22 +28,22 @@ pub(super) async fn spot_check(
     doubt: &str,
     storage: &Storage,
 ) -> Result<(), String> {
-    let placed: Vec<&DraftRow> = rows
-        .rows
-        .iter()
-        .filter(|row| row.status == Status::Placed)
-        .collect();
-    if placed.is_empty() {
-        return Err(doubt.to_owned());
-    }
-    let last = placed.len() - 1;
+    let last = rows.rows.len().saturating_sub(1);
     let mut positions: Vec<usize> = (0..SAMPLES)
         .map(|part| last * part / (SAMPLES - 1))
         .collect();
+    // What could not be placed is most likely to tell.
+    positions.extend(
+        rows.rows
+            .iter()
+            .position(|row| row.status == Status::Unplaced),
+    );
+    positions.sort_unstable();
     positions.dedup();
     let checks = positions
         .into_iter()
-        .filter_map(|position| placed.get(position))
+        .filter_map(|position| rows.rows.get(position))
+        .filter(|row| row.status != Status::Unsupported)
         .map(|row| check_row(location, row, rows, storage));
     let checked: Result<(), String> = join_all(checks).await.into_iter().collect();
     checked.map_err(|wrong| format!("{doubt}, and {wrong}"))

@@ -275,7 +275,7 @@ fn an_index_of_another_file_is_not_believed() {
     let shifted = String::from_utf8(index).unwrap().replace("12 hour fcst", "6 hour fcst");
     bed.server.put(&format!("/{FILE}.idx"), shifted.into_bytes());
     let (table, account) = bed.index();
-    assert_eq!(account.scanned_files, 1, "{:?}", account.remarks);
+    assert_eq!(account.scanned_files, 1, "{:?} {:?}", account.remarks, account.problems);
     assert!(account.remarks.iter().any(|remark| remark.contains(FILE)), "{:?}", account.remarks);
     assert!(account.is_complete(), "{:?}", account.problems);
     let tree = bed.show(table);
