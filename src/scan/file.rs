@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::account::{Account, Problem};
 use super::assemble::{FileRows, assemble};
@@ -24,6 +25,10 @@ pub(super) struct Shared {
     pub(super) sidecars: Sidecars,
     pub(super) learner: Learner,
     pub(super) config: ScanConfig,
+    /// Index files in memory: one of ECMWF's ensemble has 2 MB.
+    pub(super) texts: Semaphore,
+    /// Index files being parsed: threads beyond the cores win nothing.
+    pub(super) parsers: Semaphore,
 }
 
 /// Lines of an index file, on their own (the file's text is let go).
@@ -62,9 +67,11 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
     };
     let wait = shared.config.await_index;
     if !shared.config.always_scan {
+        // Held until the text is parsed. The semaphores are never closed.
+        let permit = shared.texts.acquire().await.ok();
         match shared.sidecars.read(&outcome.source, &shared.storage).await {
             Ok(Some((sidecar, fetched))) => {
-                match by_index(&mut outcome, &sidecar, fetched, &shared).await {
+                match by_index(&mut outcome, &sidecar, fetched, permit, &shared).await {
                     Ok(()) => {
                         if let Some(reason) = outcome.rows.first_unplaced().filter(|_| wait) {
                             outcome.missing = Some(reason);
@@ -105,15 +112,18 @@ async fn by_index(
     outcome: &mut FileOutcome,
     sidecar: &Location,
     fetched: Fetched,
+    permit: Option<SemaphorePermit<'_>>,
     shared: &Arc<Shared>,
 ) -> Result<(), String> {
     let size = outcome.object.size;
     let index_written = fetched.modified;
     let name = sidecar.clone();
+    let parser = shared.parsers.acquire().await.ok();
     let lines = tokio::task::spawn_blocking(move || read_lines(&fetched.bytes, size))
         .await
         .map_err(|panic| format!("{name}: {panic}"))?
         .map_err(|reason| format!("{name}: {reason}"))?;
+    drop((parser, permit));
     let facts = url_facts(outcome.source.location.as_str());
     if let (Some(run), Some(line)) = (
         facts.run,

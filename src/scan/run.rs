@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use super::account::{Account, Problem};
 use super::buckets;
@@ -18,6 +19,12 @@ use super::twins;
 use crate::location::{ByteRange, Location};
 use crate::storage::{Short, Storage};
 use crate::table::row::{Kind, Object, Row, Status, Table};
+
+/// Index files in memory at once.
+const TEXTS_AT_ONCE: usize = 32;
+
+/// Index files that are parsed at once.
+const PARSERS: usize = 4;
 
 /// Settings of a build.
 #[derive(Clone, Debug)]
@@ -115,6 +122,8 @@ impl Indexer {
             sidecars: Sidecars::default(),
             learner: Learner::default(),
             config: config.clone(),
+            texts: Semaphore::new(TEXTS_AT_ONCE),
+            parsers: Semaphore::new(PARSERS),
         }))
     }
 
