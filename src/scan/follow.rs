@@ -361,7 +361,7 @@ fn due(active: &ActiveRun) -> Vec<Source> {
         last = Some(step);
         let beyond = rank.saturating_sub(active.near.saturating_sub(1));
         let power = u32::try_from(beyond).unwrap_or(MOST_TURNS).min(MOST_TURNS);
-        if active.turn % (1 << power) == 0 {
+        if active.turn.is_multiple_of(1 << power) {
             due.push(source.clone());
         }
     }

@@ -73,7 +73,7 @@ pub async fn expand(
         } else if let Some(path) = location.to_path() {
             match std::fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {
-                    sources.extend(folder(text, &location, storage).await?)
+                    sources.extend(folder(text, &location, storage).await?);
                 }
                 Ok(found) => sources.push(Source {
                     size: Some(found.len()),
