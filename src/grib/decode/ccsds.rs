@@ -401,7 +401,7 @@ impl Stream<'_> {
                 zeros,
                 count: found,
                 behind,
-            } = &CODES[usize::from(ones)];
+            } = CODES.get(usize::from(ones)).unwrap_or(&NO_CODES);
             let first = zeros[0].wrapping_add(carried);
             large |= first;
             if let Some(out) = out
@@ -439,12 +439,18 @@ struct Codes {
     behind: u32,
 }
 
+const NO_CODES: Codes = Codes {
+    zeros: [8, 0, 0, 0, 0, 0, 0, 0],
+    count: 0,
+    behind: 8,
+};
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, where an index out of bounds is an error"
+)]
 static CODES: [Codes; 256] = {
-    let mut table = [Codes {
-        zeros: [8, 0, 0, 0, 0, 0, 0, 0],
-        count: 0,
-        behind: 8,
-    }; 256];
+    let mut table = [NO_CODES; 256];
     let mut octet = 1;
     while octet < 256 {
         let mut codes = Codes {
