@@ -1,10 +1,10 @@
 //! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
 
 mod azimuthal;
+mod base_name;
 pub mod bytes;
 mod conformal;
 pub mod coordinates;
-mod base_name;
 mod decimal;
 pub mod decode;
 pub mod earth;
