@@ -365,13 +365,25 @@ fn placed(
         offset: line.offset,
         length: line.length,
         field: line.field,
-        status: if learned.unsupported.is_some() {
+        status: if refused.is_some() {
             Status::Unsupported
         } else {
             Status::Placed
         },
-        reason: learned.unsupported.clone(),
+        reason: refused,
     }
+}
+
+/// Members are told apart by number alone, and old ensembles have a +n and a -n: the latter are refused, not taken for the former.
+fn negative_member(member: Option<Member>) -> Option<Arc<str>> {
+    let negative = member.filter(|member| member.kind == NEGATIVE_PERTURBATION)?;
+    Some(
+        format!(
+            "member -{}: negatively perturbed members are not supported",
+            negative.number
+        )
+        .into(),
+    )
 }
 
 impl FileRows {
@@ -403,12 +415,12 @@ impl FileRows {
                         reference: product.reference,
                         window: product.window,
                         member: product.member.map(|member| member.number),
-                        status: if learned.unsupported.is_some() {
+                        status: if refused.is_some() {
                             Status::Unsupported
                         } else {
                             Status::Placed
                         },
-                        reason: learned.unsupported.clone(),
+                        reason: refused,
                         ..base
                     };
                     drafts.known.push(Arc::new(learned));

@@ -9,7 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module, modules that it may name, external crates of the fence that it may name.
-type Rule = (&'static str, &'static [&'static str], &'static [&'static str]);
+type Rule = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
 
 const HOUSE: &[Rule] = &[
     // core: pure, synchronous, no I/O
@@ -18,14 +22,30 @@ const HOUSE: &[Rule] = &[
     ("zarr", &[], &[]),
     ("grib", &["time"], &["gribberish", "png"]),
     ("index", &["time", "grib"], &[]),
-    ("table", &["time", "location", "grib"], &["parquet", "arrow_array", "arrow_schema"]),
+    (
+        "table",
+        &["time", "location", "grib"],
+        &["parquet", "arrow_array", "arrow_schema"],
+    ),
     ("dataset", &["time", "grib", "table"], &[]),
     ("slices", &["time", "zarr", "dataset"], &[]),
     // services: async, they move bytes
-    ("storage", &["time", "location"], &["object_store", "reqwest", "rustls", "tokio"]),
-    ("store", &["time", "location", "grib", "table", "dataset", "storage"], &["tokio"]),
+    (
+        "storage",
+        &["time", "location"],
+        &["object_store", "reqwest", "rustls", "tokio"],
+    ),
+    (
+        "store",
+        &["time", "location", "grib", "table", "dataset", "storage"],
+        &["tokio"],
+    ),
     ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),
-    ("scan", &["time", "location", "grib", "index", "table", "storage"], &["tokio"]),
+    (
+        "scan",
+        &["time", "location", "grib", "index", "table", "storage"],
+        &["tokio"],
+    ),
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
     ("config", &["location", "storage"], &[]),
@@ -33,7 +53,17 @@ const HOUSE: &[Rule] = &[
     (
         "cli",
         &[
-            "time", "location", "table", "dataset", "slices", "storage", "store", "vfs", "scan", "fuse", "config",
+            "time",
+            "location",
+            "table",
+            "dataset",
+            "slices",
+            "storage",
+            "store",
+            "vfs",
+            "scan",
+            "fuse",
+            "config",
             "telemetry",
         ],
         &["clap", "indicatif", "tokio"],
@@ -42,8 +72,22 @@ const HOUSE: &[Rule] = &[
 
 /// External crates that are named in few places only.
 const FENCED: &[&str] = &[
-    "arrow_array", "arrow_schema", "chrono", "clap", "fuser", "gribberish", "indicatif", "libc", "object_store", "parquet",
-    "png", "reqwest", "rustix", "rustls", "tokio", "tracing_subscriber",
+    "arrow_array",
+    "arrow_schema",
+    "chrono",
+    "clap",
+    "fuser",
+    "gribberish",
+    "indicatif",
+    "libc",
+    "object_store",
+    "parquet",
+    "png",
+    "reqwest",
+    "rustix",
+    "rustls",
+    "tokio",
+    "tracing_subscriber",
 ];
 
 #[test]
@@ -51,7 +95,10 @@ fn nothing_points_outwards() {
     for (row, (module, may_name, _)) in HOUSE.iter().enumerate() {
         for other in *may_name {
             let above = HOUSE.iter().take(row).any(|(name, ..)| name == other);
-            assert!(above, "the table lets `{module}` name `{other}`, which does not stand above it");
+            assert!(
+                above,
+                "the table lets `{module}` name `{other}`, which does not stand above it"
+            );
         }
     }
 }
@@ -61,7 +108,10 @@ fn every_arrow_of_the_code_is_in_the_table() {
     let mut wrong = Vec::new();
     for (path, module) in sources() {
         let Some((_, may_name, crates)) = HOUSE.iter().find(|(name, ..)| *name == module) else {
-            wrong.push(format!("{}: module `{module}` has no row in the table", path.display()));
+            wrong.push(format!(
+                "{}: module `{module}` has no row in the table",
+                path.display()
+            ));
             continue;
         };
         let text = without_comments(&fs::read_to_string(&path).unwrap());
@@ -73,21 +123,35 @@ fn every_arrow_of_the_code_is_in_the_table() {
         for fenced in FENCED.iter().filter(|fenced| !crates.contains(fenced)) {
             for (number, line) in text.lines().enumerate() {
                 if names_crate(line, fenced) {
-                    wrong.push(format!("{}:{}: {module} names the crate {fenced}", path.display(), number + 1));
+                    wrong.push(format!(
+                        "{}:{}: {module} names the crate {fenced}",
+                        path.display(),
+                        number + 1
+                    ));
                 }
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "arrows that the table does not allow:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn planted_arrows_are_found() {
     let text = "use crate::{\n    fuse::x,\n    time::Instant,\n};\nfn f() { crate::cli::main(); }\nuse fuser::Errno;\n";
-    let heads: Vec<String> = crate_heads(text).into_iter().map(|(_, head)| head).collect();
+    let heads: Vec<String> = crate_heads(text)
+        .into_iter()
+        .map(|(_, head)| head)
+        .collect();
     assert_eq!(heads, ["fuse", "time", "cli"]);
     assert!(names_crate("use fuser::Errno;", "fuser") && !names_crate("let my_fuser::x", "fuser"));
-    assert_eq!(without_comments("a // crate::cli\n\"http://x\" b"), "a \n\"http://x\" b");
+    assert_eq!(
+        without_comments("a // crate::cli\n\"http://x\" b"),
+        "a \n\"http://x\" b"
+    );
 }
 
 /// Every source file with the module that it belongs to; the two roots of the crate are exempt.
@@ -102,7 +166,13 @@ fn sources() -> Vec<(PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let inside = path.strip_prefix(&root).unwrap();
-                let head = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+                let head = inside
+                    .components()
+                    .next()
+                    .unwrap()
+                    .as_os_str()
+                    .to_string_lossy()
+                    .into_owned();
                 let module = head.trim_end_matches(".rs").to_owned();
                 if module != "lib" && module != "main" {
                     found.push((path.clone(), module));
@@ -119,7 +189,9 @@ fn without_comments(text: &str) -> String {
     let kept: Vec<&str> = text
         .lines()
         .map(|line| {
-            let comment = line.match_indices("//").find(|(at, _)| line[..*at].matches('"').count() % 2 == 0);
+            let comment = line
+                .match_indices("//")
+                .find(|(at, _)| line[..*at].matches('"').count() % 2 == 0);
             comment.map_or(line, |(at, _)| &line[..at])
         })
         .collect();
@@ -162,13 +234,16 @@ fn group_heads(group: &str) -> Vec<String> {
 }
 
 fn identifier(text: &str) -> String {
-    text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
+    text.chars()
+        .take_while(|character| character.is_alphanumeric() || *character == '_')
+        .collect()
 }
 
 fn names_crate(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        let path_start = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':' && c != '.');
+        let path_start =
+            before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':' && c != '.');
         path_start && line[at + name.len()..].starts_with("::")
     })
 }
