@@ -18,6 +18,8 @@ mod grib_corpus; // sections, identity, time against ecCodes'
 #[cfg(test)]
 mod grib_hops; // files walked by their headers; broken messages
 #[cfg(test)]
+mod grib_projections; // projections on every shape of the earth against ecCodes'
+#[cfg(test)]
 mod grib_products; // every product template against ecCodes'
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
