@@ -1,6 +1,7 @@
 //! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
 
 mod azimuthal;
+mod base_name;
 pub mod bytes;
 mod conformal;
 pub mod coordinates;

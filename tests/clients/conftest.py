@@ -34,12 +34,10 @@ def find_program():
 PROGRAM = find_program()
 
 
-def run(*args, check=True, timeout=120, **more):
-    """Runs `gribfs ARGS`, returns the finished process; `check=True` wants exit code 0, a number wants that one, None any."""
+def run(*args, code=0, timeout=120, **more):
+    """Runs `gribfs ARGS` and returns the finished process; wants the exit code `code`, or none in particular if that is None."""
     done = subprocess.run([str(PROGRAM), *map(str, args)], capture_output=True, text=True, timeout=timeout, **more)
-    wanted = {True: 0}.get(check, check) if check is not False else None
-    if wanted is not None and check is not None:
-        assert done.returncode == wanted, f"gribfs {' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert code in (None, done.returncode), f"gribfs {' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
 
@@ -73,7 +71,7 @@ class Mount:
 
     def stop(self):
         if os.path.ismount(self.path):
-            done = run("umount", self.path, check=None)
+            done = run("umount", self.path, code=None)
             if os.path.ismount(self.path):
                 subprocess.run(["fusermount3", "-uz", str(self.path)], check=False)
                 raise AssertionError(f"gribfs umount left the mount: exit {done.returncode} {done.stderr}")

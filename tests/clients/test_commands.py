@@ -35,50 +35,50 @@ def test_every_command_has_help_with_an_example(gribfs):
 
 
 def test_wrong_flags_are_exit_2(gribfs):
-    assert gribfs("index", check=None).returncode == 2
-    assert gribfs("mount", "--nonsense", check=None).returncode == 2
-    assert gribfs("nonsense", check=None).returncode == 2
+    assert gribfs("index", code=None).returncode == 2
+    assert gribfs("mount", "--nonsense", code=None).returncode == 2
+    assert gribfs("nonsense", code=None).returncode == 2
 
 
 def test_a_source_that_is_not_there(gribfs, tmp_path):
-    refused(gribfs("index", tmp_path / "absent.grib2", "-o", tmp_path / "t.parquet", check=None), "absent.grib2")
+    refused(gribfs("index", tmp_path / "absent.grib2", "-o", tmp_path / "t.parquet", code=None), "absent.grib2")
     assert not (tmp_path / "t.parquet").exists()
 
 
 def test_a_source_that_is_no_grib(gribfs, tmp_path):
     (tmp_path / "letter.txt").write_text("dear all\n" * 1000)
-    refused(gribfs("index", tmp_path / "letter.txt", "-o", tmp_path / "t.parquet", check=None), "letter.txt")
+    refused(gribfs("index", tmp_path / "letter.txt", "-o", tmp_path / "t.parquet", code=None), "letter.txt")
 
 
 def test_an_empty_directory(gribfs, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(gribfs("index", tmp_path / "empty", "-o", tmp_path / "t.parquet", check=None), "empty")
+    refused(gribfs("index", tmp_path / "empty", "-o", tmp_path / "t.parquet", code=None), "empty")
 
 
 def test_a_mount_point_that_cannot_be_one(gribfs, fuse, table, tmp_path):
     (tmp_path / "file").write_text("")
-    refused(gribfs("mount", table, tmp_path / "file", check=None), "file")
+    refused(gribfs("mount", table, tmp_path / "file", code=None), "file")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/thing").write_text("")
-    refused(gribfs("mount", table, tmp_path / "full", check=None), "full", "empty")
+    refused(gribfs("mount", table, tmp_path / "full", code=None), "full", "empty")
 
 
 def test_a_table_that_is_not_ours(gribfs, fuse, tmp_path):
     (tmp_path / "dir").mkdir()
-    refused(gribfs("mount", ONE, tmp_path / "dir", check=None), ONE.name)
-    refused(gribfs("mount", tmp_path / "absent.parquet", tmp_path / "dir", check=None), "absent.parquet")
-    refused(gribfs("info", ONE, check=None), ONE.name)
+    refused(gribfs("mount", ONE, tmp_path / "dir", code=None), ONE.name)
+    refused(gribfs("mount", tmp_path / "absent.parquet", tmp_path / "dir", code=None), "absent.parquet")
+    refused(gribfs("info", ONE, code=None), ONE.name)
     assert not os.path.ismount(tmp_path / "dir")
 
 
 def test_umount_of_what_is_not_mounted(gribfs, tmp_path):
-    refused(gribfs("umount", tmp_path, check=None), tmp_path.name)
+    refused(gribfs("umount", tmp_path, code=None), tmp_path.name)
 
 
 def test_umount_says_who_holds_it(gribfs, table, mount):
     mounted = mount(table)
     with open(mounted / "run_time.zarr/.zmetadata", "rb"):
-        text = refused(gribfs("umount", mounted.path, check=None))
+        text = refused(gribfs("umount", mounted.path, code=None))
         assert str(os.getpid()) in text, text
         assert os.path.ismount(mounted.path)
     gribfs("umount", mounted.path)

@@ -32,7 +32,7 @@ def mounted(gribfs, module_mount, tmp_path_factory):
     def get(path):
         if path not in made:
             table = tmp_path_factory.mktemp("corpus") / "t.parquet"
-            done = gribfs("index", "--scan", "--json", path, "-o", table, "--allow-missing", check=None)
+            done = gribfs("index", "--scan", "--json", path, "-o", table, "--allow-missing", code=None)
             assert done.returncode in (0, 1) and "panicked" not in done.stderr, done.stderr
             account = json.loads(done.stdout)
             made[path] = (module_mount(table) if account["placed"] else None, account)

@@ -194,7 +194,7 @@ def test_a_message_that_could_not_be_placed_is_eio_not_nan(gribfs, http, mount, 
     http.fault(key, "bytes", bytes(body))
     table = tmp_path / "t.parquet"
     listing = "".join(http.url(name) + "\n" for name in KEYS)
-    done = gribfs("index", "-", "-o", table, input=listing, check=1)
+    done = gribfs("index", "-", "-o", table, input=listing, code=1)
     assert key in done.stdout + done.stderr, "what was not placed is named"
     gribfs("index", "-", "-o", table, "--allow-missing", input=listing)
     http.heal()

@@ -2,7 +2,11 @@
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
 #[cfg(test)]
+mod architecture; // the house of the code
+#[cfg(test)]
 mod decode_corpus; // decoded values against ecCodes
+#[cfg(test)]
+mod decode_hostile; // hostile bytes into the decoder
 #[cfg(test)]
 mod decode_packings;
 #[cfg(test)]
@@ -18,16 +22,16 @@ mod grib_corpus; // sections, identity, time against ecCodes'
 #[cfg(test)]
 mod grib_hops; // files walked by their headers; broken messages
 #[cfg(test)]
-mod grib_projections; // projections on every shape of the earth against ecCodes'
-#[cfg(test)]
 mod grib_products; // every product template against ecCodes'
 #[cfg(test)]
-mod index_dialects; // both index dialects, real files and odd ones
-#[cfg(test)]
-mod naming; // names against ecCodes'
+mod grib_projections; // projections on every shape of the earth against ecCodes'
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
 mod table; // Parquet: round trips, readers, hostile bytes
+#[cfg(test)]
+mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
+mod naming; // names against ecCodes'
 #[cfg(test)]
 mod support; // servers and folders for the others
