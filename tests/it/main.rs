@@ -16,11 +16,15 @@ mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
-mod grib_coordinates;
+mod grib_coordinates; // coordinates of every grid against ecCodes'
 #[cfg(test)]
-mod grib_corpus; // sections, identity, grids against ecCodes'
+mod grib_corpus; // sections, identity, time against ecCodes'
 #[cfg(test)]
-mod grib_hops;
+mod grib_hops; // files walked by their headers; broken messages
+#[cfg(test)]
+mod grib_products; // every product template against ecCodes'
+#[cfg(test)]
+mod grib_projections; // projections on every shape of the earth against ecCodes'
 #[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
