@@ -194,7 +194,11 @@ impl Frame {
             .ok_or_else(|| source.invalid("first and last longitude"))?;
         // From 180 east through 179.75 is -180 to 179.75, as ecCodes has it, rather than 180 to 539.75.
         let turn = self.unit.turn();
-        let back = if end > turn && first * 2 >= turn { turn } else { 0 };
+        let back = if end > turn && first * 2 >= turn {
+            turn
+        } else {
+            0
+        };
         Ok(self.unit.axis(first - back, end - back, self.ni))
     }
 

@@ -33,7 +33,7 @@ const HOUSE: &[Rule] = &[
     (
         "storage",
         &["time", "location"],
-        &["object_store", "reqwest", "rustls", "tokio"],
+        &["chrono", "object_store", "reqwest", "rustls", "tokio"],
     ),
     (
         "store",
