@@ -8,8 +8,19 @@
 #[cfg(panic = "abort")]
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
 
+pub mod cli;
+pub mod config;
+pub mod dataset;
+pub mod fuse;
 pub mod grib;
+pub mod index;
 pub mod location;
+pub mod scan;
+pub mod slices;
+pub mod storage;
+pub mod store;
 pub mod table;
+pub mod telemetry;
 pub mod time;
 pub mod vfs;
+pub mod zarr;

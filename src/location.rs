@@ -165,6 +165,12 @@ impl Location {
         Self(format!("{}{suffix}", self.0).into())
     }
 
+    /// Another location of the same scheme: `text` is its URL.
+    #[must_use]
+    pub fn with_text(&self, text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The location beside this one with another file name.
     #[must_use]
     pub fn with_file_name(&self, name: &str) -> Self {

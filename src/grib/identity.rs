@@ -3,10 +3,12 @@
 //! An [`Identity`] holds everything but the run, the window and the grid: two fields of one identity at different steps
 //! belong to one array. Names are made from it (`grib::parameters`), never the other way round.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Instant, Window};
 
 /// Parameter numbers with the tables that give them meaning (section 0 octet 7, section 1 octets 6-11, section 4 octets 10-11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Parameter {
     /// Discipline, Code Table 0.0.
     pub discipline: u8,
@@ -25,7 +27,7 @@ pub struct Parameter {
 }
 
 /// A fixed surface: type and value (section 4, Code Table 4.5). Type 255 means that there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Surface {
     /// Code Table 4.5; 192-254 are local to the centre, 255 is missing.
     pub kind: u8,
@@ -65,7 +67,7 @@ pub struct Member {
 }
 
 /// Limits of a probability forecast (templates 4.5, 4.9; Code Table 4.9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Probability {
     /// Forecast probability number and total number of them.
     pub number: (u8, u8),
@@ -78,7 +80,7 @@ pub struct Probability {
 }
 
 /// Everything that tells one quantity from another, apart from run, window, member and grid.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// Parameter numbers.
     pub parameter: Parameter,
@@ -127,5 +129,59 @@ impl Identity {
     #[must_use]
     pub fn is_error(&self) -> bool {
         matches!(self.generating_process, 6 | 7 | 10)
+    }
+
+    /// Whether two fields are of one quantity: all of the identity is equal but for what does not change it (versions of tables, the
+    /// sub-centre, and whether an analysis, a forecast or an ensemble made it).
+    #[must_use]
+    pub fn same_quantity(&self, other: &Self) -> bool {
+        let plain = |identity: &Self| Self {
+            parameter: Parameter {
+                sub_centre: 0,
+                master_table: 0,
+                local_table: 0,
+                ..identity.parameter
+            },
+            generating_process: u8::from(identity.is_error()),
+            ..identity.clone()
+        };
+        plain(self) == plain(other)
+    }
+
+    /// The numbers in a line, for errors: `parameter 0-1-8 of centre 7, surfaces 1/255, statistic 1`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let Parameter {
+            discipline,
+            category,
+            number,
+            centre,
+            ..
+        } = self.parameter;
+        let surface = |surface: Surface| match surface.value() {
+            Some(value) => format!("{} at {value}", surface.kind),
+            None => surface.kind.to_string(),
+        };
+        let mut text = format!(
+            "parameter {discipline}-{category}-{number} of centre {centre}, surfaces {} / {}",
+            surface(self.surfaces.0),
+            surface(self.surfaces.1)
+        );
+        for (name, code) in [
+            ("statistic", self.statistic),
+            ("derived forecast", self.derived),
+            ("percentile", self.percentile),
+        ] {
+            if let Some(code) = code {
+                text += &format!(", {name} {code}");
+            }
+        }
+        if self.probability.is_some() {
+            text += ", a probability";
+        }
+        if let Some(constituent) = self.constituent {
+            text += &format!(", constituent {constituent}");
+        }
+        text
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::grib::identity::Identity;
 use crate::location::Location;
 use crate::time::{Instant, Window};
@@ -24,6 +26,16 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 6] = [
+        Self::Placed,
+        Self::Twin,
+        Self::Conflict,
+        Self::Pending,
+        Self::Unplaced,
+        Self::Unsupported,
+    ];
+
     /// The word in the Parquet column `status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -40,32 +52,23 @@ impl Status {
     /// The status that a word of the column names.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [
-            Self::Placed,
-            Self::Twin,
-            Self::Conflict,
-            Self::Pending,
-            Self::Unplaced,
-            Self::Unsupported,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == word)
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 }
 
 /// An object that holds messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
     /// Where it lies.
     pub location: Location,
     /// Its size when it was indexed, where that was learnt without asking for it.
     pub size: Option<u64>,
-    /// Its ETag then.
+    /// Its `ETag` then.
     pub etag: Option<String>,
 }
 
 /// A kind of field: what many rows have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Kind {
     /// What the field is; `None` for rows that could not be placed.
     pub identity: Option<Identity>,
@@ -111,7 +114,7 @@ pub struct Row {
 }
 
 /// A table: rows and what they refer to. Indices are valid by construction of the readers and builders.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Kinds of field.
     pub kinds: Vec<Kind>,

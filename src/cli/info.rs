@@ -1,0 +1,277 @@
+//! `gribfs info`: what is in a table.
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::{bytes_text, count_text, grouped};
+use super::{Failure, StorageArgs, runtime};
+use crate::config;
+use crate::dataset::horizontal::{describe as describe_grid, dimensions as grid_dimensions};
+use crate::dataset::{Collection, FieldArray, GridGroup};
+use crate::scan::{SaveError, load};
+use crate::table::row::{Status, Table};
+use crate::time::step_text;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  gribfs info gfs.parquet")]
+pub(super) struct InfoArgs {
+    /// Table: a file X.parquet, a directory of tables, or a URL
+    #[arg(value_name = "TABLE")]
+    source: String,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    storage: StorageArgs,
+}
+
+pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
+    let storage = args.storage.settings().storage().map_err(Failure::usage)?;
+    let source = config::location(&args.source).map_err(Failure::usage)?;
+    let table = runtime()?
+        .block_on(load(&source, &storage))
+        .map_err(|error| match error {
+            SaveError::Storage(_) => Failure::failed(error),
+            other => Failure::usage(other),
+        })?;
+    let collection = Collection::build(Arc::new(table), None);
+    if args.json {
+        println!("{}", describe(&collection));
+    } else {
+        print(&args.source, &collection);
+    }
+    Ok(0)
+}
+
+fn print(source: &str, collection: &Collection) {
+    let table = &collection.table;
+    println!(
+        "{source}: {}, {}",
+        count_text(table.rows.len() as u64, "message"),
+        count_text(table.objects.len() as u64, "file")
+    );
+    println!(
+        "  bytes referred to  {}",
+        bytes_text(table.rows.iter().filter_map(|row| row.length).sum())
+    );
+    for (status, count) in statuses(table) {
+        if status != Status::Placed {
+            println!("  {:<18} {}", status.as_str(), grouped(count));
+        }
+    }
+    match (collection.runs.first(), collection.runs.last()) {
+        (Some(first), Some(last)) if first != last => {
+            println!(
+                "  runs               {} from {} to {}",
+                collection.runs.len(),
+                first.path_name(),
+                last.path_name()
+            );
+        }
+        (Some(only), _) => println!("  run                {}", only.path_name()),
+        _ => {}
+    }
+    for group in &collection.groups {
+        println!();
+        let name = if group.name.is_empty() {
+            String::new()
+        } else {
+            format!(" (group {})", group.name)
+        };
+        println!("  grid{name}: {}", describe_grid(&group.grid));
+        println!("  steps: {}", steps_text(&group.steps));
+        if !group.members.is_empty() {
+            println!(
+                "  members: {}",
+                group
+                    .members
+                    .iter()
+                    .map(u16::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            );
+        }
+        for axis in group
+            .levels
+            .iter()
+            .filter(|axis| group.arrays.iter().any(|array| uses(array, group, axis)))
+        {
+            let values: Vec<String> = axis
+                .values
+                .iter()
+                .map(|(value, _)| value.to_string())
+                .collect();
+            println!(
+                "  {} [{}]: {}",
+                axis.level_type.name,
+                axis.level_type.units,
+                values.join(" ")
+            );
+        }
+        println!();
+        println!(
+            "  {:<24} {:<30} {:>9} {:>8}  what",
+            "array", "dimensions", "present", "pending"
+        );
+        for array in &group.arrays {
+            let present = array.cells.present();
+            println!(
+                "  {:<24} {:<30} {:>9} {:>8}  {} [{}]",
+                array.naming.array,
+                dimensions(array, group).join(" "),
+                grouped(present as u64),
+                array.cells.len() - present,
+                array.naming.long_name,
+                array.naming.units,
+            );
+        }
+    }
+}
+
+fn uses(array: &FieldArray, group: &GridGroup, axis: &crate::dataset::LevelAxis) -> bool {
+    array
+        .level_axis
+        .and_then(|own| group.levels.get(own))
+        .is_some_and(|own| std::ptr::eq(own, axis))
+}
+
+fn statuses(table: &Table) -> Vec<(Status, u64)> {
+    Status::ALL
+        .into_iter()
+        .map(|status| {
+            (
+                status,
+                table.rows.iter().filter(|row| row.status == status).count() as u64,
+            )
+        })
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+fn dimensions(array: &FieldArray, group: &GridGroup) -> Vec<String> {
+    let mut names = vec!["time".to_owned(), "step".to_owned()];
+    if array.members {
+        names.push("number".to_owned());
+    }
+    names.extend(
+        array
+            .level_axis
+            .and_then(|axis| group.levels.get(axis))
+            .map(|axis| axis.level_type.name.to_string()),
+    );
+    names.extend(
+        grid_dimensions(&group.grid)
+            .into_iter()
+            .map(|(name, _)| name),
+    );
+    names
+}
+
+/// Steps as ranges of one stride: `0h..120h by 1h, 123h..384h by 3h`.
+fn steps_text(steps: &[i64]) -> String {
+    let mut parts = Vec::new();
+    let mut rest = steps;
+    while let [first, second, ..] = rest {
+        let stride = second - first;
+        let length = 1 + rest
+            .windows(2)
+            .take_while(|pair| matches!(pair, [a, b] if b - a == stride))
+            .count();
+        let last = rest.get(length - 1).unwrap_or(second);
+        parts.push(if length > 2 {
+            format!(
+                "{}..{} by {}",
+                step_text(*first),
+                step_text(*last),
+                step_text(stride)
+            )
+        } else {
+            step_text(*first)
+        });
+        rest = rest
+            .get(if length > 2 { length } else { 1 }..)
+            .unwrap_or_default();
+    }
+    parts.extend(rest.first().map(|only| step_text(*only)));
+    parts.join(", ")
+}
+
+fn describe(collection: &Collection) -> Value {
+    let groups: Vec<Value> = collection
+        .groups
+        .iter()
+        .map(|group| {
+            let arrays: Vec<Value> = group
+                .arrays
+                .iter()
+                .map(|array| {
+                    let present = array.cells.present();
+                    json!({
+                        "name": array.naming.array,
+                        "long_name": array.naming.long_name,
+                        "units": array.naming.units,
+                        "step_type": array.naming.step_type,
+                        "dimensions": dimensions(array, group),
+                        "present": present,
+                        "pending": array.cells.len() - present,
+                    })
+                })
+                .collect();
+            json!({
+                "group": group.name,
+                "grid": describe_grid(&group.grid),
+                "points": group.grid.points(),
+                "steps_seconds": group.steps,
+                "members": group.members,
+                "levels": group.levels.iter().map(|axis| json!({
+                    "type": axis.level_type.name,
+                    "units": axis.level_type.units,
+                    "values": axis.values.iter().map(|(value, _)| value).collect::<Vec<_>>(),
+                })).collect::<Vec<_>>(),
+                "arrays": arrays,
+            })
+        })
+        .collect();
+    let table = &collection.table;
+    let unplaced: Vec<Value> = table
+        .rows
+        .iter()
+        .filter(|row| !matches!(row.status, Status::Placed | Status::Twin))
+        .map(|row| {
+            json!({
+                "location": table.objects.get(row.object as usize).map(|object| object.location.to_string()),
+                "offset": row.offset,
+                "words": table.kinds.get(row.kind as usize).map(|kind| kind.words.as_str()),
+                "run": row.reference.path_name(),
+                "step_seconds": row.window.end,
+                "status": row.status.as_str(),
+                "reason": row.reason.as_deref(),
+            })
+        })
+        .collect();
+    json!({
+        "messages": table.rows.len(),
+        "files": table.objects.len(),
+        "runs": collection.runs.iter().map(|run| run.path_name()).collect::<Vec<_>>(),
+        "groups": groups,
+        "statuses": statuses(table).into_iter().map(|(status, count)| (status.as_str(), count)).collect::<std::collections::BTreeMap<_, _>>(),
+        "not_placed": unplaced,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steps_text;
+
+    #[test]
+    fn steps_read_as_ranges() {
+        let hours =
+            |hours: &[i64]| steps_text(&hours.iter().map(|hour| hour * 3600).collect::<Vec<_>>());
+        assert_eq!(hours(&[0, 1, 2, 3, 6, 9]), "0h..3h by 1h, 6h, 9h");
+        assert_eq!(hours(&[0, 3]), "0h, 3h");
+        assert_eq!(hours(&[6]), "6h");
+        assert_eq!(hours(&[]), "");
+    }
+}

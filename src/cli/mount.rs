@@ -1,0 +1,218 @@
+//! `gribfs mount`: a table at a directory, in the background once it answers.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::{Failure, StorageArgs, runtime};
+use crate::config;
+use crate::dataset::Collection;
+use crate::fuse::daemon::{self, DaemonError};
+use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, options};
+use crate::location::Location;
+use crate::scan::{SaveError, load};
+use crate::slices::BestRule;
+use crate::storage::Storage;
+use crate::store::{FieldReader, ReaderConfig};
+use crate::vfs::{MountTree, TreeConfig};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gribfs mount gfs.parquet /mnt/gfs
+  python3 -c 'import xarray; print(xarray.open_zarr(\"/mnt/gfs/best_available.zarr\"))'
+  gribfs umount /mnt/gfs")]
+pub(super) struct MountArgs {
+    /// Table: a file X.parquet, a directory of tables, or a URL
+    #[arg(value_name = "TABLE")]
+    source: String,
+    /// Empty directory to mount at
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Stay in the foreground
+    #[arg(short, long)]
+    foreground: bool,
+    /// Mount options, comma separated (allow_other, uid=N, gid=N, ...)
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    options: Vec<String>,
+    /// Show run totals of accumulations in best_available.zarr, although their windows change from cell to cell
+    #[arg(long)]
+    best_totals: bool,
+    /// Started by `gribfs mount` itself
+    #[arg(long, hide = true)]
+    in_background: bool,
+    #[command(flatten)]
+    storage: StorageArgs,
+}
+
+pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
+    if args.foreground {
+        return serve(args, None);
+    }
+    if args.in_background {
+        let child = daemon::Child::begin()
+            .map_err(|error| Failure::failed(format!("cannot go into the background: {error}")))?;
+        return serve(args, Some(child));
+    }
+    check_mountpoint(&args.directory)?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    arguments.push("--in-background".into());
+    let started = daemon::spawn(&program, arguments, daemon::START_DEADLINE);
+    started.map_err(|error| match error {
+        DaemonError::Failed { reason, code } => Failure {
+            message: reason,
+            code: if code == Some(2) { 2 } else { 1 },
+        },
+        other => Failure::failed(other),
+    })?;
+    let shown = args
+        .directory
+        .canonicalize()
+        .unwrap_or_else(|_| args.directory.clone());
+    println!("{} is mounted at {}", args.source, shown.display());
+    println!(
+        "  read     xarray.open_zarr(\"{}/best_available.zarr\")",
+        shown.display()
+    );
+    println!("  unmount  gribfs umount {}", shown.display());
+    Ok(0)
+}
+
+/// What can be said of the directory before anything is started.
+fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
+    match std::fs::metadata(directory) {
+        Ok(found) if !found.is_dir() => Err(Failure::usage(format!(
+            "mount point {} is not a directory",
+            directory.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Mounts and serves; tells `child`'s parent how the start went.
+fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> {
+    let runtime = runtime()?;
+    let started = start(args, &runtime);
+    let (session, signals) = match (started, child) {
+        (Ok(running), Some(child)) => {
+            child.ready(None).map_err(|error| {
+                Failure::failed(format!("nobody waits for this mount: {error}"))
+            })?;
+            running
+        }
+        (Ok(running), None) => {
+            println!(
+                "{} is mounted at {}; Ctrl-C unmounts",
+                args.source,
+                args.directory.display()
+            );
+            running
+        }
+        (Err(failure), Some(child)) => {
+            drop(child.failed(&failure.message));
+            return Err(Failure {
+                message: String::new(),
+                ..failure
+            });
+        }
+        (Err(failure), None) => return Err(failure),
+    };
+    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET") {
+        drop(daemon::notify_ready(&socket));
+    }
+    let ended = runtime.block_on(session.run_until_unmounted(signals));
+    // Reads that are still under way belong to readers that are gone.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match ended {
+        Ended::Unmounted => Ok(0),
+        Ended::Broken { reason } => Err(Failure::failed(format!("the mount broke: {reason}"))),
+        Ended::Abandoned => Err(Failure::failed(
+            "left while busy: a dead mount stays until the next mount there",
+        )),
+    }
+}
+
+fn start(
+    args: &MountArgs,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<(Session, Signals), Failure> {
+    let storage = args.storage.settings().storage().map_err(Failure::usage)?;
+    let source = config::location(&args.source).map_err(Failure::usage)?;
+    let signals = Signals::listen(runtime.handle())
+        .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+    let tree = tree(args, &source, storage, runtime)?;
+    let mut mount_config = MountConfig {
+        source_name: source.as_str().to_owned(),
+        ..MountConfig::default()
+    };
+    mount_config.read_deadline = Duration::try_from_secs_f64(args.storage.timeout + 5.0)
+        .unwrap_or(mount_config.read_deadline);
+    for option in args.options.iter().flat_map(|text| options::split(text)) {
+        if !mount_config.apply(&option).map_err(Failure::usage)? {
+            return Err(Failure::usage(format!(
+                "mount option `{option}` is not known"
+            )));
+        }
+    }
+    let session = mount(
+        Arc::new(tree),
+        runtime.handle().clone(),
+        &args.directory,
+        &mount_config,
+    )
+    .map_err(mount_failure)?;
+    Ok((session, signals))
+}
+
+fn tree(
+    args: &MountArgs,
+    source: &Location,
+    storage: Storage,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<MountTree, Failure> {
+    let table = runtime
+        .block_on(load(source, &storage))
+        .map_err(|error| match error {
+            SaveError::Storage(_) => Failure::failed(error),
+            other => Failure::usage(other),
+        })?;
+    let table = Arc::new(table);
+    let collection = Arc::new(Collection::build(Arc::clone(&table), None));
+    if collection.groups.is_empty() {
+        return Err(Failure::failed(format!(
+            "{source}: no message of this table can be shown; `gribfs info` says why"
+        )));
+    }
+    let reader = FieldReader::new(
+        table,
+        storage,
+        runtime.handle().clone(),
+        &ReaderConfig::default(),
+    );
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let tree_config = TreeConfig {
+        source: source.to_string(),
+        best: BestRule {
+            totals: args.best_totals,
+            ..BestRule::default()
+        },
+        modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
+    };
+    Ok(MountTree::new(collection, Arc::new(reader), tree_config))
+}
+
+fn mount_failure(error: MountError) -> Failure {
+    match error {
+        MountError::Absent { .. }
+        | MountError::NotADirectory { .. }
+        | MountError::NotEmpty { .. } => Failure::usage(error),
+        _ => Failure::failed(error),
+    }
+}

@@ -1,0 +1,135 @@
+//! The horizontal dimensions of a grid: names, lengths, coordinates, CF grid mapping.
+
+use serde_json::{Value, json};
+
+use crate::grib::coordinates::Attribute;
+use crate::grib::grid::Grid;
+
+/// A horizontal coordinate variable.
+#[derive(Clone, Debug)]
+pub struct HorizontalCoordinate {
+    /// Name.
+    pub name: String,
+    /// Names of its dimensions, outermost first.
+    pub dimensions: Vec<String>,
+    /// Their lengths.
+    pub shape: Vec<u64>,
+    /// Values, row by row.
+    pub values: Vec<f64>,
+    /// CF attributes.
+    pub attributes: Vec<(String, Value)>,
+}
+
+/// Horizontal dimensions of a grid and what describes them.
+#[derive(Clone, Debug)]
+pub struct Horizontal {
+    /// Names and lengths, the slowest first.
+    pub dimensions: Vec<(String, u64)>,
+    /// Coordinate variables of the dimensions, and latitude and longitude of each cell where those are no dimensions.
+    pub coordinates: Vec<HorizontalCoordinate>,
+    /// Names of the coordinates that are no dimensions: for the `coordinates` attribute.
+    pub auxiliary: Vec<String>,
+    /// Attributes of the CF grid mapping, where the axes are not latitude and longitude themselves.
+    pub mapping: Option<Vec<(String, Value)>>,
+}
+
+/// Name of the grid mapping variable.
+pub const MAPPING: &str = "projection";
+
+impl Horizontal {
+    /// The horizontal part of every array on a grid. Computes latitude and longitude of every cell of projected grids.
+    #[must_use]
+    pub fn of(grid: &Grid) -> Self {
+        let coordinates = grid.coordinates();
+        let dimensions = dimensions(grid);
+        let mut arrays: Vec<HorizontalCoordinate> = coordinates
+            .axes
+            .iter()
+            .filter(|axis| !axis.values.is_empty())
+            .map(|axis| {
+                let attributes = [
+                    ("standard_name", axis.standard_name),
+                    ("units", axis.units),
+                    ("axis", axis.axis),
+                ];
+                HorizontalCoordinate {
+                    name: axis.name.to_owned(),
+                    dimensions: vec![axis.name.to_owned()],
+                    shape: vec![axis.length as u64],
+                    values: axis.values.clone(),
+                    attributes: attributes
+                        .into_iter()
+                        .filter_map(|(key, value)| Some((key.to_owned(), json!(value?))))
+                        .collect(),
+                }
+            })
+            .collect();
+        let mut auxiliary = Vec::new();
+        if coordinates.has_locations {
+            let (latitudes, longitudes) = grid.locator().locations();
+            for (name, units, values) in [
+                ("latitude", "degrees_north", latitudes),
+                ("longitude", "degrees_east", longitudes),
+            ] {
+                auxiliary.push(name.to_owned());
+                arrays.push(HorizontalCoordinate {
+                    name: name.to_owned(),
+                    dimensions: dimensions.iter().map(|(name, _)| name.clone()).collect(),
+                    shape: dimensions.iter().map(|(_, length)| *length).collect(),
+                    values,
+                    attributes: vec![
+                        ("standard_name".to_owned(), json!(name)),
+                        ("units".to_owned(), json!(units)),
+                    ],
+                });
+            }
+        }
+        let mapping = (coordinates.has_locations && !coordinates.mapping.is_empty()).then(|| {
+            coordinates
+                .mapping
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), attribute(value)))
+                .collect()
+        });
+        Self {
+            dimensions,
+            coordinates: arrays,
+            auxiliary,
+            mapping,
+        }
+    }
+}
+
+/// Names and lengths of a grid's dimensions, the slowest first.
+#[must_use]
+pub fn dimensions(grid: &Grid) -> Vec<(String, u64)> {
+    grid.coordinates()
+        .axes
+        .iter()
+        .map(|axis| (axis.name.to_owned(), axis.length as u64))
+        .collect()
+}
+
+/// A grid in words: `regular_ll, 721 x 1440, latitude 90..-90, longitude 0..359.75`.
+#[must_use]
+pub fn describe(grid: &Grid) -> String {
+    let lengths: Vec<String> = dimensions(grid)
+        .iter()
+        .map(|(_, length)| length.to_string())
+        .collect();
+    let mut text = format!("{}, {}", grid.kind(), lengths.join(" x "));
+    for axis in &grid.coordinates().axes {
+        if let (Some(first), Some(last)) = (axis.values.first(), axis.values.last()) {
+            text += &format!(", {} {first}..{last}", axis.name);
+        }
+    }
+    text
+}
+
+fn attribute(value: &Attribute) -> Value {
+    match value {
+        Attribute::Text(text) => json!(text),
+        Attribute::Number(number) => json!(number),
+        Attribute::Numbers(numbers) => json!(numbers),
+    }
+}

@@ -1,0 +1,437 @@
+//! From index lines to rows: words joined with what headers taught.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use super::file::{Lines, Shared};
+use super::hop::Hopped;
+use super::learn::{LearnError, Learned, Sample, learn};
+use crate::grib::identity::Member;
+use crate::index::{IndexLine, When};
+use crate::location::Location;
+use crate::table::row::Status;
+use crate::time::{Instant, Window, step_text};
+
+/// A window from the start of the run that ends later than this is a run total at every step: no centre resets that late without
+/// its first windows having shown it.
+const RUN_TOTAL_SHOWS: i64 = 6 * 3600;
+
+/// Code Table 4.6: negatively perturbed forecast.
+const NEGATIVE_PERTURBATION: u8 = 2;
+
+/// Rows of one file, before kinds and grids have numbers.
+#[derive(Debug, Default)]
+pub(super) struct FileRows {
+    pub(super) rows: Vec<DraftRow>,
+    /// What rows are.
+    pub(super) known: Vec<Arc<Learned>>,
+    /// Words of rows.
+    pub(super) words: Vec<String>,
+}
+
+/// A row of one file.
+#[derive(Clone, Debug)]
+pub(super) struct DraftRow {
+    /// Index into [`FileRows::known`].
+    pub(super) known: Option<usize>,
+    /// Index into [`FileRows::words`].
+    pub(super) words: Option<usize>,
+    pub(super) reference: Instant,
+    pub(super) window: Window,
+    pub(super) member: Option<u16>,
+    pub(super) offset: u64,
+    pub(super) length: Option<u64>,
+    pub(super) field: u16,
+    pub(super) status: Status,
+    pub(super) reason: Option<Arc<str>>,
+}
+
+/// Joins the lines of an index file with what is known of their kinds; an error says why the index file is not believed.
+pub(super) async fn assemble(
+    location: &Location,
+    product: &str,
+    lines: &Lines,
+    shared: &Shared,
+) -> Result<FileRows, String> {
+    let lookups: Vec<Lookup> = lines
+        .lines
+        .iter()
+        .map(|line| Lookup::of(line, lines))
+        .collect();
+    let mut wanted: Vec<(&Lookup, &IndexLine)> = lookups.iter().zip(&lines.lines).collect();
+    wanted.sort_by(|a, b| a.0.cmp(b.0));
+    wanted.dedup_by(|a, b| a.0 == b.0);
+    let mut known = resolve(location, product, &wanted, lines, shared).await;
+    for (lookup, line) in &wanted {
+        check_sample(
+            location,
+            line,
+            find(&known, lookup).and_then(|found| found.as_ref().ok()),
+        )?;
+    }
+
+    // Windows that the text does not begin: where the first sample does not settle them, each step has its own.
+    let by_step: Vec<Lookup> = lookups
+        .iter()
+        .zip(&lines.lines)
+        .map(|(lookup, line)| match (line.when, find(&known, lookup)) {
+            (When::End(step), Some(Ok(learned))) if needs_own_step(learned, step) => {
+                lookup.at_step(step)
+            }
+            _ => lookup.clone(),
+        })
+        .collect();
+    let mut more: Vec<(&Lookup, &IndexLine)> = by_step
+        .iter()
+        .zip(&lines.lines)
+        .filter(|(lookup, _)| find(&known, lookup).is_none())
+        .collect();
+    more.sort_by(|a, b| a.0.cmp(b.0));
+    more.dedup_by(|a, b| a.0 == b.0);
+    known.extend(resolve(location, product, &more, lines, shared).await);
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+
+    let run_of_file = run_with_minutes(location, lines, &known, shared).await;
+    Ok(rows(&by_step, lines, &known, run_of_file))
+}
+
+type Known = Vec<(Lookup, Result<Arc<Learned>, LearnError>)>;
+
+fn find<'a>(known: &'a Known, lookup: &Lookup) -> Option<&'a Result<Arc<Learned>, LearnError>> {
+    let at = known
+        .binary_search_by(|(other, _)| other.cmp(lookup))
+        .ok()?;
+    known.get(at).map(|(_, learned)| learned)
+}
+
+/// What must be looked up for a line: its kind, or its own header.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lookup {
+    /// The kind's words; for words without window a step of 0 counts as another kind, and so does each step that says so.
+    Kind { kind: u32, step: Option<i64> },
+    /// The header of the message at this byte.
+    Own { offset: u64, field: u16 },
+    /// Nothing: the message is not GRIB.
+    NotGrib,
+}
+
+impl Lookup {
+    fn of(line: &IndexLine, lines: &Lines) -> Self {
+        if lines
+            .kinds
+            .get(line.kind as usize)
+            .is_some_and(|(_, bufr)| *bufr)
+        {
+            Self::NotGrib
+        } else if line.doubt.is_some() {
+            Self::Own {
+                offset: line.offset,
+                field: line.field,
+            }
+        } else {
+            Self::Kind {
+                kind: line.kind,
+                step: (line.when == When::End(0)).then_some(0),
+            }
+        }
+    }
+
+    fn at_step(&self, step: i64) -> Self {
+        match self {
+            Self::Kind { kind, .. } => Self::Kind {
+                kind: *kind,
+                step: Some(step),
+            },
+            Self::Own { .. } | Self::NotGrib => self.clone(),
+        }
+    }
+}
+
+/// Whether the window of a kind at `step` cannot be told from the kind's sample.
+fn needs_own_step(learned: &Learned, step: i64) -> bool {
+    let window = learned.product.window;
+    learned.product.identity.statistic.is_some()
+        && step != window.end
+        && !(window.start == 0 && window.end > RUN_TOTAL_SHOWS)
+}
+
+async fn resolve(
+    location: &Location,
+    product: &str,
+    wanted: &[(&Lookup, &IndexLine)],
+    lines: &Lines,
+    shared: &Shared,
+) -> Known {
+    let lookups = wanted.iter().map(|(lookup, line)| async move {
+        let sample = Sample {
+            location: location.clone(),
+            offset: line.offset,
+            length: line.length,
+            field: line.field,
+        };
+        let learned = match lookup {
+            Lookup::Kind { kind, step } => {
+                let words = lines
+                    .kinds
+                    .get(*kind as usize)
+                    .map_or("", |(words, _)| words.as_str());
+                let key = step.map_or_else(|| words.to_owned(), |step| format!("{words}@{step}"));
+                shared
+                    .learner
+                    .kind(product, &key, &sample, &shared.storage)
+                    .await
+            }
+            Lookup::Own { .. } => learn(&sample, &shared.storage).await.map(Arc::new),
+            Lookup::NotGrib => Err(Arc::from("not a GRIB message")),
+        };
+        ((*lookup).clone(), learned)
+    });
+    let mut known: Known = join_all(lookups).await;
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+    known
+}
+
+/// Holds a line against the header of its own message: an index of another file says other things.
+fn check_sample(
+    location: &Location,
+    line: &IndexLine,
+    learned: Option<&Arc<Learned>>,
+) -> Result<(), String> {
+    let Some(learned) =
+        learned.filter(|learned| learned.location == *location && learned.offset == line.offset)
+    else {
+        return Ok(());
+    };
+    let wrong = |what: &str, header: String, text: String| {
+        Err(format!(
+            "line {}: the {what} is {text} by the line, {header} by the message's header",
+            line.line
+        ))
+    };
+    let product = &learned.product;
+    if let Some(run) = line.run
+        && run.seconds().abs_diff(product.reference.seconds()) >= 3600
+    {
+        return wrong("run", product.reference.path_name(), run.path_name());
+    }
+    if let Some(step) = line.when.step()
+        && step != product.window.end
+    {
+        return wrong("step", step_text(product.window.end), step_text(step));
+    }
+    if let Some(length) = line.length
+        && length < learned.message_length
+    {
+        return wrong(
+            "length",
+            learned.message_length.to_string(),
+            length.to_string(),
+        );
+    }
+    if let (Some(member), Some(own)) = (line.member, product.member)
+        && member.number != own.number
+    {
+        return wrong("member", own.number.to_string(), member.number.to_string());
+    }
+    Ok(())
+}
+
+/// The file's run where index lines cannot say it: `d=` has no minutes, some lines have no run.
+async fn run_with_minutes(
+    location: &Location,
+    lines: &Lines,
+    known: &Known,
+    shared: &Shared,
+) -> Option<Instant> {
+    let learned = |own: bool| {
+        known
+            .iter()
+            .filter_map(|(_, learned)| learned.as_ref().ok())
+            .find(|learned| own == (learned.location == *location))
+    };
+    let first = lines.lines.first()?;
+    let has_minutes = |learned: &Arc<Learned>| learned.product.reference.seconds() % 3600 != 0;
+    if let Some(own) = learned(true) {
+        return (first.run.is_none() || has_minutes(own)).then_some(own.product.reference);
+    }
+    if first.run.is_some() && !learned(false).is_some_and(has_minutes) {
+        return None;
+    }
+    let sample = Sample {
+        location: location.clone(),
+        offset: first.offset,
+        length: first.length,
+        field: first.field,
+    };
+    learn(&sample, &shared.storage)
+        .await
+        .ok()
+        .map(|learned| learned.product.reference)
+}
+
+fn rows(
+    lookups: &[Lookup],
+    lines: &Lines,
+    known: &Known,
+    run_of_file: Option<Instant>,
+) -> FileRows {
+    let mut drafts = FileRows {
+        words: lines.kinds.iter().map(|(words, _)| words.clone()).collect(),
+        ..FileRows::default()
+    };
+    let mut numbers = vec![None; known.len()];
+    for (lookup, line) in lookups.iter().zip(&lines.lines) {
+        let Ok(at) = known.binary_search_by(|(other, _)| other.cmp(lookup)) else {
+            continue;
+        };
+        if *lookup == Lookup::NotGrib {
+            continue;
+        }
+        let Some((_, outcome)) = known.get(at) else {
+            continue;
+        };
+        let own = matches!(lookup, Lookup::Own { .. });
+        let draft = match outcome {
+            Ok(learned) => {
+                let number = match numbers.get(at).copied().flatten() {
+                    Some(number) => number,
+                    None => {
+                        drafts.known.push(Arc::clone(learned));
+                        drafts.known.len() - 1
+                    }
+                };
+                if let Some(slot) = numbers.get_mut(at) {
+                    *slot = Some(number);
+                }
+                placed(line, learned, number, own, run_of_file)
+            }
+            Err(reason) => DraftRow {
+                known: None,
+                words: None,
+                reference: run_of_file.or(line.run).unwrap_or(Instant(0)),
+                window: line
+                    .when
+                    .window()
+                    .unwrap_or(Window::instant(line.when.step().unwrap_or(0))),
+                member: line.member.map(|member| member.number),
+                offset: line.offset,
+                length: line.length,
+                field: line.field,
+                status: Status::Unplaced,
+                reason: Some(Arc::clone(reason)),
+            },
+        };
+        drafts.rows.push(DraftRow {
+            words: Some(line.kind as usize),
+            ..draft
+        });
+    }
+    drafts
+}
+
+fn placed(
+    line: &IndexLine,
+    learned: &Learned,
+    number: usize,
+    own: bool,
+    run_of_file: Option<Instant>,
+) -> DraftRow {
+    let product = &learned.product;
+    let window = match line.when {
+        _ if own => product.window,
+        When::Window(window) => window,
+        When::End(end) if product.identity.statistic.is_none() => Window::instant(end),
+        When::End(end) if end == product.window.end => product.window,
+        When::End(end) => Window { start: 0, end },
+        When::Header => product.window,
+    };
+    let reference = if own {
+        Some(product.reference)
+    } else {
+        run_of_file.or(line.run)
+    };
+    let member = if own { product.member } else { line.member };
+    let refused = learned
+        .unsupported
+        .clone()
+        .or_else(|| negative_member(member.or(product.member)));
+    DraftRow {
+        known: Some(number),
+        words: None,
+        reference: reference.unwrap_or(product.reference),
+        window,
+        member: member.map(|member| member.number),
+        offset: line.offset,
+        length: line.length,
+        field: line.field,
+        status: if refused.is_some() {
+            Status::Unsupported
+        } else {
+            Status::Placed
+        },
+        reason: refused,
+    }
+}
+
+/// Members are told apart by number alone, and old ensembles have a +n and a -n: the latter are refused, not taken for the former.
+fn negative_member(member: Option<Member>) -> Option<Arc<str>> {
+    let negative = member.filter(|member| member.kind == NEGATIVE_PERTURBATION)?;
+    Some(
+        format!(
+            "member -{}: negatively perturbed members are not supported",
+            negative.number
+        )
+        .into(),
+    )
+}
+
+impl FileRows {
+    /// The rows of a walk through section headers.
+    pub(super) fn of_walk(fields: Vec<Hopped>) -> Self {
+        let mut drafts = Self::default();
+        for field in fields {
+            let base = DraftRow {
+                known: None,
+                words: None,
+                reference: Instant(0),
+                window: Window::instant(0),
+                member: None,
+                offset: field.offset,
+                length: field.length,
+                field: field.field,
+                status: Status::Unplaced,
+                reason: None,
+            };
+            drafts.rows.push(match field.learned {
+                Ok(learned) => {
+                    let product = &learned.product;
+                    let refused = learned
+                        .unsupported
+                        .clone()
+                        .or_else(|| negative_member(product.member));
+                    let row = DraftRow {
+                        known: Some(drafts.known.len()),
+                        reference: product.reference,
+                        window: product.window,
+                        member: product.member.map(|member| member.number),
+                        status: if refused.is_some() {
+                            Status::Unsupported
+                        } else {
+                            Status::Placed
+                        },
+                        reason: refused,
+                        ..base
+                    };
+                    drafts.known.push(Arc::new(learned));
+                    row
+                }
+                Err(reason) => DraftRow {
+                    reason: Some(reason),
+                    ..base
+                },
+            });
+        }
+        drafts
+    }
+}

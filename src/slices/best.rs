@@ -1,0 +1,47 @@
+//! BestAvailable: for each array and valid time, the newest run whose cell is complete over levels and members.
+
+use std::collections::BTreeMap;
+
+use crate::dataset::{Collection, FieldArray, GridGroup};
+
+/// A run and a step, as indices into the collection's runs and the group's steps.
+pub(super) type RunStep = (u32, u32);
+
+/// Choice of each array, by valid time in seconds.
+pub(super) type Choices = BTreeMap<i64, RunStep>;
+
+/// The run and step that each valid time is read from, for one array.
+///
+/// Among the runs that have a valid time, the smallest step wins whose levels and members are as many as any of them has; so a run
+/// that is still arriving does not blank what an older one holds, and one cell never mixes runs. Steps under `min_step`
+/// seconds do not count.
+pub(super) fn choose(
+    collection: &Collection,
+    group: &GridGroup,
+    array: &FieldArray,
+    min_step: i64,
+) -> Choices {
+    let mut best: BTreeMap<i64, (usize, i64, RunStep)> = BTreeMap::new();
+    for cover in array.cells.coverage() {
+        let (Some(run), Some(step)) = (
+            collection.runs.get(cover.run as usize),
+            group.steps.get(cover.step as usize),
+        ) else {
+            continue;
+        };
+        if cover.present == 0 || *step < min_step {
+            continue;
+        }
+        let candidate = (cover.present, -*step, (cover.run, cover.step));
+        best.entry(run.plus(*step).seconds())
+            .and_modify(|known| {
+                if (candidate.0, candidate.1) > (known.0, known.1) {
+                    *known = candidate;
+                }
+            })
+            .or_insert(candidate);
+    }
+    best.into_iter()
+        .map(|(valid, (_, _, choice))| (valid, choice))
+        .collect()
+}

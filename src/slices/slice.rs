@@ -1,0 +1,373 @@
+//! A slice: its axes, and what a position along them means.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::axis::at_cadence;
+use super::best::{Choices, RunStep, choose};
+use crate::dataset::{Collection, GridGroup};
+use crate::time::{Instant, step_text};
+
+/// Which cut of the collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SliceKind {
+    /// `(time, step)`: the whole collection, run by run.
+    RunTime,
+    /// `(valid_time)`: the freshest forecast of each moment.
+    BestAvailable,
+    /// `(valid_time)`: one run.
+    Run(Instant),
+    /// `(valid_time, step)`: all forecasts of each moment.
+    ValidTime,
+    /// `(step, valid_time)`: each lead, across runs.
+    Horizon,
+    /// `(valid_time)`: one lead in seconds, across runs.
+    Lead(i64),
+    /// `(time)`: one moment, run by run.
+    Valid(Instant),
+}
+
+/// A text that names no slice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no slice: run_time, valid_time, horizon, best_available, runs/2026-11-22T00, leads/024h, valid/2026-11-22T12"
+)]
+pub struct SliceError(String);
+
+impl fmt::Display for SliceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunTime => f.write_str("run_time"),
+            Self::BestAvailable => f.write_str("best_available"),
+            Self::ValidTime => f.write_str("valid_time"),
+            Self::Horizon => f.write_str("horizon"),
+            Self::Run(run) => write!(f, "runs/{}", run.path_name()),
+            Self::Lead(step) => write!(f, "leads/{}", lead_name(*step)),
+            Self::Valid(moment) => write!(f, "valid/{}", moment.path_name()),
+        }
+    }
+}
+
+impl FromStr for SliceKind {
+    type Err = SliceError;
+
+    fn from_str(text: &str) -> Result<Self, SliceError> {
+        let kind = match text {
+            "run_time" => Some(Self::RunTime),
+            "best_available" => Some(Self::BestAvailable),
+            "valid_time" => Some(Self::ValidTime),
+            "horizon" => Some(Self::Horizon),
+            _ => text
+                .split_once('/')
+                .and_then(|(folder, name)| match folder {
+                    "runs" => Instant::parse(name).map(Self::Run),
+                    "valid" => Instant::parse(name).map(Self::Valid),
+                    "leads" => parse_lead(name).map(Self::Lead),
+                    _ => None,
+                }),
+        };
+        kind.ok_or_else(|| SliceError(text.to_owned()))
+    }
+}
+
+/// Name of a lead in paths: hours with three digits (`024h`), else as [`step_text`].
+#[must_use]
+pub(crate) fn lead_name(step: i64) -> String {
+    if step >= 0 && step % 3600 == 0 {
+        format!("{:03}h", step / 3600)
+    } else {
+        step_text(step)
+    }
+}
+
+fn parse_lead(name: &str) -> Option<i64> {
+    let step = match name.strip_suffix('h').map(str::parse::<i64>) {
+        Some(Ok(hours)) => hours.checked_mul(3600)?,
+        _ => {
+            let (hours, minutes) = name
+                .strip_suffix('m')?
+                .split_once('h')
+                .unwrap_or(("0", name.strip_suffix('m')?));
+            hours
+                .parse::<i64>()
+                .ok()?
+                .checked_mul(3600)?
+                .checked_add(minutes.parse::<i64>().ok()?.checked_mul(60)?)?
+        }
+    };
+    (lead_name(step) == name).then_some(step)
+}
+
+/// A time-like axis of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeAxis {
+    /// `time`, `step` or `valid_time`.
+    pub name: &'static str,
+    /// Seconds since 1970 (`step`: seconds of lead), ascending.
+    pub values: Vec<i64>,
+}
+
+/// The axes of a slice on one grid, and the origin of its cells.
+#[derive(Debug)]
+pub struct SliceGroup {
+    /// One or two time-like axes, outermost first.
+    pub axes: Vec<TimeAxis>,
+    /// BestAvailable's choice per array of the group; empty for other slices.
+    choices: Vec<Choices>,
+    /// Arrays of the collection's group that the slice shows.
+    pub arrays: Vec<usize>,
+}
+
+/// A slice of a collection.
+#[derive(Debug)]
+pub struct Slice {
+    /// Which.
+    pub kind: SliceKind,
+    /// Per group of the collection, in its order.
+    pub groups: Vec<SliceGroup>,
+}
+
+/// What BestAvailable takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BestRule {
+    /// Steps below this many seconds do not count (the spin-up). Default 0.
+    pub min_step: i64,
+    /// Whether run totals are shown although their window changes from cell to cell. Default no.
+    pub totals: bool,
+}
+
+impl Default for BestRule {
+    fn default() -> Self {
+        Self {
+            min_step: i64::MIN,
+            totals: false,
+        }
+    }
+}
+
+impl Slice {
+    /// The slice `kind` of a collection.
+    #[must_use]
+    pub fn new(kind: SliceKind, collection: &Collection, best: BestRule) -> Self {
+        let groups = collection
+            .groups
+            .iter()
+            .map(|group| SliceGroup::new(kind, collection, group, best))
+            .collect();
+        Self { kind, groups }
+    }
+
+    /// Run and step of the cell at `positions` along the axes, or `None` where there can be none.
+    #[must_use]
+    pub fn run_step(
+        &self,
+        collection: &Collection,
+        group: usize,
+        array: usize,
+        positions: &[u64],
+    ) -> Option<RunStep> {
+        let slice_group = self.groups.get(group)?;
+        let steps = &collection.groups.get(group)?.steps;
+        let value = |axis: usize| {
+            let position = usize::try_from(*positions.get(axis)?).ok()?;
+            slice_group.axes.get(axis)?.values.get(position).copied()
+        };
+        let (run, step) = match self.kind {
+            SliceKind::RunTime => (value(0)?, value(1)?),
+            SliceKind::ValidTime => (value(0)?.checked_sub(value(1)?)?, value(1)?),
+            SliceKind::Horizon => (value(1)?.checked_sub(value(0)?)?, value(0)?),
+            SliceKind::Run(run) => (run.seconds(), value(0)?.checked_sub(run.seconds())?),
+            SliceKind::Lead(step) => (value(0)?.checked_sub(step)?, step),
+            SliceKind::Valid(moment) => (value(0)?, moment.seconds().checked_sub(value(0)?)?),
+            SliceKind::BestAvailable => {
+                return slice_group.choices.get(array)?.get(&value(0)?).copied();
+            }
+        };
+        let run = collection.runs.binary_search(&Instant(run)).ok()?;
+        let step = steps.binary_search(&step).ok()?;
+        Some((u32::try_from(run).ok()?, u32::try_from(step).ok()?))
+    }
+
+    /// Positions along the axes at which a run and step of an array stand, if the slice shows them: the inverse of
+    /// [`Slice::run_step`].
+    pub(super) fn positions(
+        &self,
+        collection: &Collection,
+        group: usize,
+        array: usize,
+        run_step: RunStep,
+    ) -> Option<Vec<usize>> {
+        let slice_group = self.groups.get(group)?;
+        let run = collection.runs.get(run_step.0 as usize)?.seconds();
+        let step = *collection
+            .groups
+            .get(group)?
+            .steps
+            .get(run_step.1 as usize)?;
+        let valid = run.checked_add(step)?;
+        let shown = match self.kind {
+            SliceKind::Run(wanted) => wanted.seconds() == run,
+            SliceKind::Lead(wanted) => wanted == step,
+            SliceKind::Valid(wanted) => wanted.seconds() == valid,
+            SliceKind::BestAvailable => {
+                slice_group.choices.get(array)?.get(&valid) == Some(&run_step)
+            }
+            SliceKind::RunTime | SliceKind::ValidTime | SliceKind::Horizon => true,
+        };
+        let value = |name| match name {
+            "time" => run,
+            "step" => step,
+            _ => valid,
+        };
+        let positions = slice_group
+            .axes
+            .iter()
+            .map(|axis| axis.values.binary_search(&value(axis.name)).ok());
+        shown.then(|| positions.collect())?
+    }
+}
+
+impl SliceGroup {
+    fn new(kind: SliceKind, collection: &Collection, group: &GridGroup, best: BestRule) -> Self {
+        let runs: Vec<i64> = collection.runs.iter().map(|run| run.seconds()).collect();
+        let all: Vec<usize> = (0..group.arrays.len()).collect();
+        let axis = |name, values| TimeAxis { name, values };
+        let having = |wanted: &dyn Fn(i64, i64) -> bool| -> Vec<usize> {
+            all.iter()
+                .copied()
+                .filter(|array| {
+                    cell_times(collection, group, *array).any(|(run, step)| wanted(run, step))
+                })
+                .collect()
+        };
+        let moments = |arrays: &[usize], pick: &dyn Fn(i64, i64) -> Option<i64>| -> Vec<i64> {
+            let mut values: Vec<i64> = arrays
+                .iter()
+                .flat_map(|array| cell_times(collection, group, *array))
+                .filter_map(|(run, step)| pick(run, step))
+                .collect();
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        let mut choices = Vec::new();
+        let (axes, arrays) = match kind {
+            SliceKind::RunTime => (
+                vec![
+                    axis("time", at_cadence(&runs)),
+                    axis("step", group.steps.clone()),
+                ],
+                all,
+            ),
+            SliceKind::ValidTime | SliceKind::Horizon => {
+                let valid = axis(
+                    "valid_time",
+                    at_cadence(&moments(&all, &|run, step| Some(run + step))),
+                );
+                let step = axis("step", group.steps.clone());
+                (
+                    if kind == SliceKind::ValidTime {
+                        vec![valid, step]
+                    } else {
+                        vec![step, valid]
+                    },
+                    all,
+                )
+            }
+            SliceKind::Run(wanted) => {
+                let arrays = having(&|run, _| run == wanted.seconds());
+                let values = moments(&arrays, &|run, step| {
+                    (run == wanted.seconds()).then_some(run + step)
+                });
+                (vec![axis("valid_time", values)], arrays)
+            }
+            SliceKind::Lead(wanted) => {
+                let arrays = having(&|_, step| step == wanted);
+                let values = moments(&arrays, &|run, step| (step == wanted).then_some(run + step));
+                (vec![axis("valid_time", at_cadence(&values))], arrays)
+            }
+            SliceKind::Valid(wanted) => {
+                let arrays = having(&|run, step| run + step == wanted.seconds());
+                let values = moments(&arrays, &|run, step| {
+                    (run + step == wanted.seconds()).then_some(run)
+                });
+                (vec![axis("time", at_cadence(&values))], arrays)
+            }
+            SliceKind::BestAvailable => {
+                let shown = |array: usize| {
+                    group
+                        .arrays
+                        .get(array)
+                        .is_some_and(|a| best.totals || !a.is_run_total())
+                };
+                let arrays: Vec<usize> =
+                    all.iter().copied().filter(|array| shown(*array)).collect();
+                choices = group
+                    .arrays
+                    .iter()
+                    .enumerate()
+                    .map(|(array, field)| {
+                        if shown(array) {
+                            choose(collection, group, field, best.min_step)
+                        } else {
+                            Choices::new()
+                        }
+                    })
+                    .collect();
+                let mut values: Vec<i64> = choices
+                    .iter()
+                    .flat_map(|choices| choices.keys().copied())
+                    .collect();
+                values.sort_unstable();
+                values.dedup();
+                (vec![axis("valid_time", at_cadence(&values))], arrays)
+            }
+        };
+        Self {
+            axes,
+            choices,
+            arrays,
+        }
+    }
+}
+
+/// Run and step, in seconds, of every run and step in which an array has cells.
+fn cell_times<'a>(
+    collection: &'a Collection,
+    group: &'a GridGroup,
+    array: usize,
+) -> impl Iterator<Item = (i64, i64)> + 'a {
+    group
+        .arrays
+        .get(array)
+        .into_iter()
+        .flat_map(|field| field.cells.coverage())
+        .filter_map(|cover| {
+            let run = collection.runs.get(cover.run as usize)?.seconds();
+            Some((run, *group.steps.get(cover.step as usize)?))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_named_and_read() {
+        for text in [
+            "run_time",
+            "best_available",
+            "valid_time",
+            "horizon",
+            "runs/2026-11-22T00",
+            "leads/024h",
+            "leads/1h15m",
+            "valid/2026-11-22T12",
+        ] {
+            assert_eq!(text.parse::<SliceKind>().unwrap().to_string(), text);
+        }
+        for text in ["", "runs", "runs/x", "leads/24h", "run_time.zarr"] {
+            assert!(text.parse::<SliceKind>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What storage has cost so far.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Totals since the storage was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests sent, retries and pages of listings included; reads of local files count as one each.
+    pub requests: u64,
+    /// Bytes of bodies received, those of failed attempts included.
+    pub bytes: u64,
+    /// Requests that were repetitions.
+    pub retries: u64,
+    /// Operations that failed in the end.
+    pub failures: u64,
+}
+
+/// The counting side of [`Counters`].
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    retries: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn requested(&self, again: bool) {
+        self.requests.fetch_add(1, Relaxed);
+        self.retries.fetch_add(u64::from(again), Relaxed);
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.bytes
+            .fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(super) fn failed(&self) {
+        self.failures.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn read(&self) -> Counters {
+        Counters {
+            requests: self.requests.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Bytes of chunks: one flight per field, a cache of decoded fields, verification of every message.
+//!
+//! `reader.read(row)` answers at once from memory or with a future that fetches exactly the message's range, proves that it is
+//! the message that the table names, and decodes it. Knows rows and bytes. Knows no paths and no errno.
+
+mod cache;
+mod failure;
+mod failures;
+mod fetch;
+mod reader;
+pub mod verify;
+
+pub use failure::{FailureKind, ReadFailure};
+pub use failures::Failure;
+pub use reader::{FieldReader, Read, ReaderConfig, Statistics};

@@ -1,0 +1,335 @@
+//! The nodes of one store: groups and arrays, with their documents as bytes and the cell behind each chunk.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::inode::{LOCALS, NODES};
+use crate::dataset::CellState;
+use crate::slices::StoreView;
+use crate::zarr::key::{chunk_key, parse_chunk_key};
+use crate::zarr::metadata::{
+    ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, array_attributes, array_document,
+    consolidated_document, group_document,
+};
+use crate::zarr::model::{Array, Content, Group};
+
+/// A store's nodes; the first is its root group.
+#[derive(Debug)]
+pub(super) struct StoreNodes {
+    view: StoreView,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    parent: usize,
+    /// Documents: local number is position + 1.
+    documents: Vec<(&'static str, Bytes)>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Group {
+        children: Vec<(String, usize)>,
+        by_name: HashMap<String, usize>,
+    },
+    Array {
+        grid: Vec<u64>,
+        chunk_bytes: u64,
+        chunks: Chunks,
+    },
+}
+
+#[derive(Debug)]
+enum Chunks {
+    Inline(Bytes),
+    Fields { group: usize, array: usize },
+}
+
+/// What a local number of a node is.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// The group's or array's directory.
+    Directory,
+    /// A metadata document, or the chunk of a coordinate.
+    Bytes(Bytes),
+    /// A chunk that is one field of the archive.
+    Field {
+        /// Its state.
+        state: CellState,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// An entry of a node's listing.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Position to go on from.
+    pub(super) next: u64,
+    /// Node and local number.
+    pub(super) node: usize,
+    pub(super) local: u64,
+    pub(super) directory: bool,
+    pub(super) name: String,
+}
+
+impl StoreNodes {
+    pub(super) fn new(view: StoreView) -> Self {
+        let mut nodes = Vec::new();
+        add_group(
+            &mut nodes,
+            0,
+            &view.hierarchy(),
+            view.groups.first().map(|group| group.index),
+        );
+        // Groups of further grids: children of the root, each made of the view's group of that name.
+        for group in view.groups.iter().skip(1) {
+            let child = match nodes.first().map(|root| &root.body) {
+                Some(Body::Group { by_name, .. }) => by_name.get(&group.name).copied(),
+                _ => None,
+            };
+            if let Some(child) = child {
+                set_group_index(&mut nodes, child, group.index);
+            }
+        }
+        Self { view, nodes }
+    }
+
+    pub(super) fn parent(&self, node: usize) -> Option<usize> {
+        self.nodes.get(node).map(|node| node.parent)
+    }
+
+    /// Total bytes and number of chunk files, present or not.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        self.nodes
+            .iter()
+            .fold((0, 0), |(bytes, files), node| match &node.body {
+                Body::Array {
+                    grid, chunk_bytes, ..
+                } => {
+                    let count: u64 = grid.iter().product();
+                    (bytes + count * chunk_bytes, files + count)
+                }
+                Body::Group { .. } => (bytes, files),
+            })
+    }
+
+    /// What a local number of a node is, if anything.
+    pub(super) fn item(&self, node: usize, local: u64) -> Option<Item> {
+        let at = self.nodes.get(node)?;
+        let Some(number) = local.checked_sub(1) else {
+            return Some(Item::Directory);
+        };
+        let documents = at.documents.len() as u64;
+        if number < documents {
+            return at
+                .documents
+                .get(usize::try_from(number).ok()?)
+                .map(|(_, bytes)| Item::Bytes(bytes.clone()));
+        }
+        match &at.body {
+            Body::Group { .. } => None,
+            Body::Array {
+                grid,
+                chunk_bytes,
+                chunks,
+            } => self.chunk(grid, *chunk_bytes, chunks, number - documents),
+        }
+    }
+
+    /// Node and local number of a name in a node's directory.
+    pub(super) fn find(&self, node: usize, name: &str) -> Option<(usize, u64)> {
+        let at = self.nodes.get(node)?;
+        if let Some(document) = at.documents.iter().position(|(known, _)| *known == name) {
+            return Some((node, document as u64 + 1));
+        }
+        match &at.body {
+            Body::Group { by_name, .. } => by_name.get(name).map(|child| (*child, 0)),
+            Body::Array {
+                grid,
+                chunk_bytes,
+                chunks,
+            } => {
+                let linear = parse_chunk_key(name, grid)?;
+                let local = linear
+                    .checked_add(at.documents.len() as u64 + 1)
+                    .filter(|local| *local < LOCALS)?;
+                match self.chunk(grid, *chunk_bytes, chunks, linear)? {
+                    Item::Field {
+                        state: CellState::Gap,
+                        ..
+                    } => None,
+                    Item::Field { .. } | Item::Bytes(_) | Item::Directory => Some((node, local)),
+                }
+            }
+        }
+    }
+
+    /// Lists a node's directory from a position on.
+    pub(super) fn list(&self, node: usize, offset: u64, sink: &mut dyn FnMut(Listed) -> bool) {
+        let Some(at) = self.nodes.get(node) else {
+            return;
+        };
+        let documents = at.documents.len() as u64;
+        for (number, (name, _)) in at
+            .documents
+            .iter()
+            .enumerate()
+            .skip(usize::try_from(offset).unwrap_or(usize::MAX))
+        {
+            let local = number as u64 + 1;
+            if !sink(Listed {
+                next: local,
+                node,
+                local,
+                directory: false,
+                name: (*name).to_owned(),
+            }) {
+                return;
+            }
+        }
+        let from = offset.saturating_sub(documents);
+        match &at.body {
+            Body::Group { children, .. } => {
+                for (number, (name, child)) in children
+                    .iter()
+                    .enumerate()
+                    .skip(usize::try_from(from).unwrap_or(usize::MAX))
+                {
+                    let next = documents + number as u64 + 1;
+                    if !sink(Listed {
+                        next,
+                        node: *child,
+                        local: 0,
+                        directory: true,
+                        name: name.clone(),
+                    }) {
+                        return;
+                    }
+                }
+            }
+            Body::Array {
+                grid,
+                chunk_bytes,
+                chunks,
+            } => {
+                let count: u64 = grid.iter().product();
+                for linear in from..count.min(LOCALS - documents - 1) {
+                    let gap = matches!(
+                        self.chunk(grid, *chunk_bytes, chunks, linear),
+                        None | Some(Item::Field {
+                            state: CellState::Gap,
+                            ..
+                        })
+                    );
+                    let local = documents + linear + 1;
+                    if !gap
+                        && !sink(Listed {
+                            next: local,
+                            node,
+                            local,
+                            directory: false,
+                            name: chunk_key(linear, grid),
+                        })
+                    {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn chunk(&self, grid: &[u64], chunk_bytes: u64, chunks: &Chunks, linear: u64) -> Option<Item> {
+        if linear >= grid.iter().product() {
+            return None;
+        }
+        Some(match chunks {
+            Chunks::Inline(bytes) => Item::Bytes(bytes.clone()),
+            Chunks::Fields { group, array } => Item::Field {
+                state: self.view.cell(*group, *array, grid, linear),
+                bytes: chunk_bytes,
+            },
+        })
+    }
+}
+
+fn document(value: &serde_json::Value) -> Bytes {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    text.into()
+}
+
+/// Adds a group and all below it; `index` is the collection's group that its fields belong to.
+fn add_group(nodes: &mut Vec<Node>, parent: usize, group: &Group, index: Option<usize>) -> usize {
+    let own = nodes.len();
+    nodes.push(Node {
+        parent,
+        documents: vec![
+            (GROUP, document(&group_document())),
+            (
+                ATTRIBUTES,
+                document(&serde_json::Value::Object(group.attributes.clone())),
+            ),
+            (CONSOLIDATED, document(&consolidated_document(group))),
+        ],
+        body: Body::Group {
+            children: Vec::new(),
+            by_name: HashMap::new(),
+        },
+    });
+    let mut children = Vec::new();
+    for array in &group.arrays {
+        if nodes.len() < NODES {
+            children.push((array.name.clone(), nodes.len()));
+            nodes.push(array_node(own, array, index.unwrap_or_default()));
+        }
+    }
+    for (name, inner) in &group.groups {
+        if nodes.len() < NODES {
+            let child = add_group(nodes, own, inner, None);
+            children.push((name.clone(), child));
+        }
+    }
+    let by_name = children.iter().cloned().collect();
+    if let Some(node) = nodes.get_mut(own) {
+        node.body = Body::Group { children, by_name };
+    }
+    own
+}
+
+fn array_node(parent: usize, array: &Array, group: usize) -> Node {
+    let chunks = match &array.content {
+        Content::Inline(bytes) => Chunks::Inline(bytes.clone()),
+        Content::Fields(number) => Chunks::Fields {
+            group,
+            array: *number,
+        },
+    };
+    Node {
+        parent,
+        documents: vec![
+            (ARRAY, document(&array_document(array))),
+            (ATTRIBUTES, document(&array_attributes(array))),
+        ],
+        body: Body::Array {
+            grid: array.chunk_grid(),
+            chunk_bytes: array.chunk_bytes(),
+            chunks,
+        },
+    }
+}
+
+fn set_group_index(nodes: &mut [Node], group_node: usize, index: usize) {
+    for node in nodes.iter_mut().filter(|node| node.parent == group_node) {
+        if let Body::Array {
+            chunks: Chunks::Fields { group, .. },
+            ..
+        } = &mut node.body
+        {
+            *group = index;
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Chunk keys: `3.0.12` names the chunk at those positions; the linear number counts them row by row.
+
+/// The linear number (row-major) of the chunk that `name` names in a chunk grid, or `None` if it names none.
+///
+/// Strict: decimal digits without sign or leading zero, one number per dimension, separated by `.`, each inside the grid.
+#[must_use]
+pub fn parse_chunk_key(name: &str, grid: &[u64]) -> Option<u64> {
+    let mut parts = name.split('.');
+    let mut linear = 0_u64;
+    for length in grid {
+        let part = parts.next()?;
+        let plain = part == "0"
+            || (part.bytes().all(|b| b.is_ascii_digit())
+                && !part.starts_with('0')
+                && !part.is_empty());
+        let position: u64 = plain.then(|| part.parse().ok()).flatten()?;
+        if position >= *length {
+            return None;
+        }
+        linear = linear.checked_mul(*length)?.checked_add(position)?;
+    }
+    parts.next().is_none().then_some(linear)
+}
+
+/// Positions of the chunk with a linear number.
+#[must_use]
+pub fn chunk_positions(linear: u64, grid: &[u64]) -> Vec<u64> {
+    let mut rest = linear;
+    let mut positions: Vec<u64> = grid
+        .iter()
+        .rev()
+        .map(|length| {
+            let position = rest % (*length).max(1);
+            rest /= (*length).max(1);
+            position
+        })
+        .collect();
+    positions.reverse();
+    positions
+}
+
+/// The key of the chunk with a linear number: `3.0.12`.
+#[must_use]
+pub fn chunk_key(linear: u64, grid: &[u64]) -> String {
+    use std::fmt::Write as _;
+    let mut key = String::with_capacity(grid.len() * 4);
+    for (dimension, position) in chunk_positions(linear, grid).into_iter().enumerate() {
+        if dimension > 0 {
+            key.push('.');
+        }
+        let _ = write!(key, "{position}");
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_exact_names_are_chunks() {
+        let grid = [4, 20, 1];
+        assert_eq!(parse_chunk_key("3.19.0", &grid), Some(79));
+        for name in [
+            "", "3", "3.19", "3.19.0.0", "4.0.0", "3.20.0", "03.1.0", "+3.1.0", "3..0", "3.1.0 ",
+            "3/1/0", ".zarray",
+        ] {
+            assert_eq!(parse_chunk_key(name, &grid), None, "{name}");
+        }
+        assert_eq!(parse_chunk_key("99999999999999999999.0.0", &grid), None);
+    }
+
+    proptest! {
+        #[test]
+        fn keys_come_back_as_their_number(grid in proptest::collection::vec(1_u64..9, 1..6), seed in any::<u64>()) {
+            let linear = seed % grid.iter().product::<u64>();
+            prop_assert_eq!(parse_chunk_key(&chunk_key(linear, &grid), &grid), Some(linear));
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What several rooms of the test house use.
+
+pub(crate) mod http;
