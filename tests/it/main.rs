@@ -16,24 +16,24 @@ mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
-mod grib_coordinates; // coordinates of every grid against ecCodes'
+mod grib_coordinates;
 #[cfg(test)]
-mod grib_corpus; // sections, identity, time against ecCodes'
+mod grib_corpus; // sections, identity, grids against ecCodes'
 #[cfg(test)]
-mod grib_hops; // files walked by their headers; broken messages
+mod grib_hops;
 #[cfg(test)]
-mod grib_products; // every product template against ecCodes'
+mod grib_products;
 #[cfg(test)]
-mod grib_projections; // projections on every shape of the earth against ecCodes'
-#[cfg(test)]
-mod index_dialects; // both index dialects, real files and odd ones
+mod grib_projections;
 #[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
-mod naming; // names against ecCodes'
-#[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
-mod support;
+mod table; // Parquet: round trips, readers, hostile bytes
 #[cfg(test)]
-mod table; // Parquet: round trips, readers, hostile bytes // servers and folders for the others
+mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
+mod naming; // names against ecCodes'
+#[cfg(test)]
+mod support; // servers and folders for the others
