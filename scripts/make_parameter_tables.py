@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/grib/tables/{facts,rules,demands,levels,centres}.tsv and tests/data/naming_cases.tsv from ecCodes.
+"""Writes src/grib/tables/{facts,rules,demands,homonyms,levels,centres}.tsv and tests/data/naming_cases.tsv from ecCodes.
 
     python scripts/make_parameter_tables.py            # needs `pip install eccodes`; about 10 minutes on 2 cores
     python scripts/make_parameter_tables.py --check    # recomputes, compares, writes nothing; exit 1 on a difference
@@ -17,12 +17,16 @@ rules.tsv   scope, discipline, category, number, rules. Scope `*`: any centre; `
             a, b type of first, second surface; x, y their values (factor:scaled); s statistic; g generating process;
             l local tables version; c constituent; k chem or aero; p probability type; q lower limit. The rule with the
             most conditions that hold wins. A scope that lists a parameter hides the wider scope's rules for it.
-facts.tsv   paramId, shortName, cfVarName, name, units, cfName; a fact's number is its line, from 0; 0 is `unknown`.
+facts.tsv   paramId, shortName, cfVarName (empty: the shortName; `p`: p and the paramId), name and units (empty: those of
+            the line above; `.`: no units), cfName (empty: unknown). Or paramId, `avg` `max` `min` `std`, line of the fact whose statistic
+            over time it is. A fact's number is its line, from 0; 0 is `unknown`.
 levels.tsv  scope, first type, second type (* any), values of both (factor:scaled or empty), typeOfLevel.
 demands.tsv scope, cfVarName, level type and step type that every rule of that name asks for.
+homonyms.tsv scopes, discipline, category, number, cfVarName: this parameter must not bear the bare name at this centre.
 centres.tsv number, abbreviation.
 """
 import collections
+import functools
 import itertools
 import os
 import pickle
@@ -39,10 +43,11 @@ TABLES = ROOT / "src/grib/tables"
 CASES = ROOT / "tests/data/naming_cases.tsv"
 FIELDS = ("paramId", "shortName", "cfVarName", "name", "units", "cfName")
 UNKNOWN = (0, "unknown", "unknown", "unknown", "unknown", "unknown")
-# Scope -> centre and tables version to ask with. Other centres have no tables of their own in ecCodes.
+# Scope -> centre and tables version to ask with. Other centres have no tables of their own in ecCodes, but for 80 and 86,
+# whose many local parameters are rarely met.
 SCOPES = {"*": (255, 35), "98": (98, 35), "98old": (98, 33), "7": (7, 35), "78": (78, 35), "74": (74, 35),
-          "80": (80, 35), "82": (82, 35), "85": (85, 35), "86": (86, 35), "94": (94, 35)}
-FOLDERS = {"7": "kwbc", "78": "edzw", "74": "egrr", "80": "cnmc", "82": "eswi", "85": "lfpw", "86": "efkl", "94": "ekmi"}
+          "82": (82, 35), "85": (85, 35), "94": (94, 35)}
+FOLDERS = {"7": "kwbc", "78": "edzw", "74": "egrr", "82": "eswi", "85": "lfpw", "94": "ekmi"}
 # Condition letters of numbers that stand alone.
 PLAIN = {"typeOfFirstFixedSurface": "a", "typeOfSecondFixedSurface": "b", "typeOfStatisticalProcessing": "s",
          "typeOfGeneratingProcess": "g", "localTablesVersion": "l", "probabilityType": "p"}
@@ -272,19 +277,45 @@ def condition_text(conditions):
     return ",".join(parts)
 
 
+VARIANTS = {"avg_": "Time-mean ", "max_": "Time-maximum ", "min_": "Time-minimum ", "std_": "Time-standard-deviation "}
+
+
+def variant_of(fact, by_short_name):
+    """The fact that this one is a plain statistic of: `max_t`, "Time-maximum temperature" is one of `t`, "Temperature"."""
+    prefix = fact[1][:4]
+    if prefix in VARIANTS and fact[2] == fact[1] and fact[5] == "unknown":
+        for base in by_short_name.get(fact[1][4:], []):
+            if fact[3] == VARIANTS[prefix] + base[3][:1].lower() + base[3][1:] and fact[4] == base[4]:
+                return base
+    return None
+
+
 def rule_tables(rules):
-    facts = collections.Counter(a for by in rules.values() for r in by.values() for _, a in r)
-    facts.pop(UNKNOWN, None)
-    order = [UNKNOWN] + sorted(facts, key=lambda a: (a[1].lower(), a))
+    clean = lambda value: re.sub(r"\s+", " ", str(value)).strip() if isinstance(value, str) else value
+    tidy = lambda answer: tuple(map(clean, answer))
+    facts = {tidy(a) for by in rules.values() for r in by.values() for _, a in r} - {UNKNOWN}
+    by_short_name = collections.defaultdict(list)
+    for fact in sorted(facts):
+        by_short_name[fact[1]].append(fact)
+    base_of = {f: variant_of(f, by_short_name) for f in facts}
+    plain = sorted((f for f in facts if base_of[f] is None), key=lambda f: (f[4], f[3], f[1], f))
+    order = [UNKNOWN] + plain + sorted(f for f in facts if base_of[f] is not None)
     number = {fact: i for i, fact in enumerate(order)}
-    clean = lambda value: re.sub(r"\s+", " ", str(value)).strip()
-    # A column that repeats the one before it is left empty, as is a cfName that is not known.
-    lines = ["\t".join((str(f[0]), clean(f[1]), "" if f[2] == f[1] else clean(f[2]), clean(f[3]), clean(f[4]),
-                        "" if f[5] == "unknown" else clean(f[5]))) for f in order]
+    lines, above = [], UNKNOWN
+    for fact in order:
+        param_id, short_name, variable, name, units, standard_name = fact
+        if fact != UNKNOWN and base_of[fact] is not None:
+            lines.append(f"{param_id}\t{short_name[:3]}\t{number[base_of[fact]]}")
+            continue
+        variable = {short_name: "", f"p{param_id}": "p"}.get(variable, variable)
+        lines.append("\t".join((str(param_id), short_name, variable, "" if name == above[3] else name,
+                                "" if units == above[4] else units or ".", "" if standard_name == "unknown" else standard_name)))
+        above = fact
+    lines[0] = "0\tunknown\t\tunknown\tunknown\t"
     rule_lines = []
     for scope in SCOPES:
         for parameter, items in sorted(rules[scope].items()):
-            text = ";".join(f"{condition_text(c)}={number[a]}" for c, a in items)
+            text = ";".join(f"{condition_text(c)}={number[tidy(a)]}" for c, a in items)
             rule_lines.append("\t".join((scope, *map(str, parameter), text)))
     return "\n".join(lines) + "\n", "\n".join(rule_lines) + "\n"
 
@@ -337,32 +368,83 @@ STEP_TYPES = {0: "avg", 1: "accum", 2: "max", 3: "min", 4: "diff", 5: "rms", 6: 
               10: "stdanom", 11: "sum", 100: "severity", 101: "mode"}
 
 
+def default_homes():
+    """Home level type by (discipline, category), as homes.tsv has it."""
+    rows = [line.split("\t") for line in (TABLES / "homes.tsv").read_text().splitlines() if line.startswith("*\t@")]
+    by_key = {row[1][1:]: row[2] for row in rows}
+    return lambda p: by_key.get(f"{p[0]}.{p[1]}") or by_key.get(f"{p[0]}") or "surface"
+
+
 def demand_table(rules):
-    """Level type and statistic that all rules which give a cfVarName ask for: its home and its usual step type."""
+    """Home and usual step type of a cfVarName, where ecCodes' conditions tell.
+
+    Home: the one level type that conditions of this name mention. Usual step type: the one that all of its rules demand.
+    """
     handle = ec.codes_grib_new_from_samples("GRIB2")
     ec.codes_set(handle, "centre", 255)
-    lines = []
+    named = functools.cache(lambda *surfaces: level_name(handle, *surfaces))
+    default_home, asked = default_homes(), candidates()
+    lines, wide = [], {}
     for scope in SCOPES:
         if scope == "98old":
             continue
-        by_name = collections.defaultdict(list)
-        for items in rules[scope].values():
+        pairs, statistics, parameters = (collections.defaultdict(set) for _ in range(3))
+        for parameter, items in rules[scope].items():
+            for conditions in asked[scope].get(parameter, []):
+                keys, answer = dict(conditions), best(items, conditions)
+                if answer != UNKNOWN and "a" in keys and not set(keys) & set("xypgc"):
+                    pairs[answer[2]].add(named(keys["a"], keys.get("b", 255)))
             for conditions, answer in items:
                 keys = dict(conditions)
-                if answer != UNKNOWN and not set(keys) & set("xypgc"):
-                    by_name[answer[2]].append(keys)
-        for name, all_keys in sorted(by_name.items()):
-            pairs = {(k.get("a"), k.get("b", 255)) for k in all_keys}
-            statistics = {k.get("s") for k in all_keys}
-            home = usual = ""
-            if len(pairs) == 1 and None not in (pair := pairs.pop()):
-                home = level_name(handle, *pair)
-                home = {"isobaricInPa": "isobaricInhPa", "unknown": ""}.get(home, home)
-            if len(statistics) == 1:
-                usual = STEP_TYPES.get(statistics.pop(), "")
-            if home or usual:
+                if answer != UNKNOWN and not set(keys) & set("pgc"):
+                    parameters[answer[2]].add(parameter)
+                    statistics[answer[2]].add(keys.get("s"))
+        for name in sorted(parameters):
+            if name[:4] in VARIANTS:
+                continue
+            home = next(iter(pairs[name])) if len(pairs[name]) == 1 else ""
+            home = {"isobaricInPa": "isobaricInhPa", "unknown": ""}.get(home, home)
+            usual = STEP_TYPES.get(next(iter(statistics[name])), "") if len(statistics[name]) == 1 else ""
+            if {home} == set(map(default_home, parameters[name])):
+                home = ""
+            if (home or usual) and wide.get(name) != (home, usual):
                 lines.append(f"{scope}\t{name}\t{home}\t{usual}")
+            if scope == "*":
+                wide[name] = (home, usual)
     return "\n".join(lines) + "\n"
+
+
+# The better bearer of a name, where the rule below would choose another.
+PREFERRED = {("98", "tprate"): (0, 1, 52)}
+
+
+def homonym_table(rules):
+    """Parameters whose cfVarName another parameter of the same centre bears, and better: they get their numbers added.
+
+    Who bears it best: a number of the centre's own (ECMWF: a local one), then WMO's, then the rest. Parameters that ecCodes
+    says are one (one paramId) share the name.
+    """
+    scopes = collections.defaultdict(list)
+    for scope in SCOPES:
+        if scope == "98old":
+            continue
+        valid = dict(rules["*"]) | rules[scope]
+        own = set() if scope == "*" else set(rules[scope])
+        if scope == "98":
+            valid = rules["98old"] | valid
+            own |= {p for p in valid if p[0] < 192 <= p[2]}
+        bearers = collections.defaultdict(lambda: collections.defaultdict(set))
+        for parameter, items in valid.items():
+            for _, answer in items:
+                if answer != UNKNOWN:
+                    bearers[answer[2]][parameter].add(answer[0])
+        for name, ids in sorted(bearers.items()):
+            rank = lambda p: (p != PREFERRED.get((scope, name)), p not in own, not (p[0] < 192 and p[2] < 192), p)
+            first = min(ids, key=rank)
+            for parameter in sorted(ids):
+                if not ids[parameter] & ids[first]:
+                    scopes[(*parameter, name)].append(scope)
+    return "".join("\t".join((",".join(scopes[key]), *map(str, key))) + "\n" for key in sorted(scopes))
 
 
 def centre_table():
@@ -409,7 +491,7 @@ def case_lines(rules):
     for parameter, first, second, statistic in TYPICAL:
         for centre, tables, local in ((7, 2, 1), (98, 28, 0), (98, 35, 0)):
             wanted.append((centre, tables, local, parameter, first, second, statistic, None))
-    for scope, count in (("*", 60), ("7", 40), ("98", 15), ("98old", 20), ("78", 20), ("82", 5), ("85", 5), ("74", 5)):
+    for scope, count in (("*", 60), ("7", 40), ("98", 15), ("98old", 20), ("78", 20), ("82", 5), ("74", 2)):
         pool = sorted(p for p, items in rules[scope].items() if items)
         for parameter in draw.sample(pool, min(count, len(pool))):
             conditions, _ = draw.choice(rules[scope][parameter])
@@ -454,7 +536,7 @@ def main():
         rules = rules_of_all(cache)
     facts, rule_text = rule_tables(rules)
     files = {TABLES / "facts.tsv": facts, TABLES / "rules.tsv": rule_text, TABLES / "levels.tsv": level_table(),
-             TABLES / "demands.tsv": demand_table(rules),
+             TABLES / "demands.tsv": demand_table(rules), TABLES / "homonyms.tsv": homonym_table(rules),
              TABLES / "centres.tsv": centre_table(), CASES: case_lines(rules)}
     if "--check" in sys.argv:
         stale = [str(p) for p, text in files.items() if not p.exists() or p.read_text() != text]

@@ -5,9 +5,12 @@
 
 use super::identity::Surface;
 
+/// Scale factor and scaled value.
+pub(crate) type Coded = (i8, i64);
+
 /// The same number with the fewest digits; zero is `(0, 0)`.
 #[must_use]
-pub(crate) fn normal((factor, scaled): (i8, i64)) -> (i32, i64) {
+pub(crate) fn normal((factor, scaled): Coded) -> (i32, i64) {
     let (mut factor, mut scaled) = (i32::from(factor), scaled);
     if scaled == 0 {
         return (0, 0);
@@ -21,14 +24,14 @@ pub(crate) fn normal((factor, scaled): (i8, i64)) -> (i32, i64) {
 
 /// Whether two coded numbers are equal.
 #[must_use]
-pub(crate) fn equal(one: (i8, i64), two: (i8, i64)) -> bool {
+pub(crate) fn equal(one: Coded, two: Coded) -> bool {
     normal(one) == normal(two)
 }
 
 /// The number times `10^exponent` for use in a name: `m` for minus, `p` for the decimal point, plain up to 15 digits and
 /// with an exponent (`2e9`, `2em9`) beyond. Different numbers have different texts.
 #[must_use]
-pub(crate) fn name_text(coded: (i8, i64), exponent: i32) -> String {
+pub(crate) fn name_text(coded: Coded, exponent: i32) -> String {
     let (factor, scaled) = normal(coded);
     if scaled == 0 {
         return "0".to_owned();
@@ -42,7 +45,7 @@ pub(crate) fn name_text(coded: (i8, i64), exponent: i32) -> String {
         let zeros = "0".repeat(usize::try_from(power).unwrap_or(0));
         return format!("{sign}{digits}{zeros}");
     }
-    if power < 0 && power >= -15 {
+    if (-15..0).contains(&power) {
         let after = usize::try_from(-power).unwrap_or(0);
         let padded = format!("{digits:0>width$}", width = after + 1);
         if let Some((whole, part)) = padded.split_at_checked(padded.len() - after) {

@@ -17,6 +17,9 @@ use super::scan::{CellOrder, Scan};
 /// Most points of a grid that is taken: 200 million, or 800 MB of float32. The largest in operation have 37 million.
 pub const MAX_POINTS: u32 = 200_000_000;
 
+/// Most rows and most columns of a grid that is taken: a million, 8 MB of coordinates.
+pub const MAX_AXIS: u32 = 1 << 20;
+
 /// Why a grid cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GridError {
@@ -128,6 +131,21 @@ impl Source<'_> {
             template: self.template,
             name,
         }
+    }
+
+    /// Checks rows and columns against the count of points and the caps, before anything is made of them.
+    pub(super) fn check_shape(&self, ni: u32, nj: u32) -> Result<(), GridError> {
+        let cells = u64::from(ni) * u64::from(nj);
+        if cells != u64::from(self.points) || cells == 0 {
+            return Err(GridError::PointCount {
+                points: self.points,
+                cells,
+            });
+        }
+        if ni > MAX_AXIS || nj > MAX_AXIS {
+            return Err(self.unsupported("grid with more than a million rows or columns"));
+        }
+        Ok(())
     }
 
     /// The earth, for those who cannot do without.

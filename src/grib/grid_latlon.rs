@@ -1,6 +1,6 @@
 //! Grids on parallels: lat/lon and Gaussian, rotated or not, regular or reduced (3.0, 3.1, 3.40, 3.41), and HEALPix (3.150).
 
-use super::coordinates::{Attribute, Axis, Coordinates, Locator, Placement, Row};
+use super::coordinates::{Attribute, Axis, Coordinates, Locator, Placement};
 use super::gaussian;
 use super::grid::{GridError, Parsed, Source};
 use super::healpix::{Healpix, MAX_SIDE};
@@ -16,7 +16,7 @@ const GAUSSIAN_TOLERANCE: f64 = 0.01;
 
 /// Angles as whole numbers: `raw * basic / (subdivisions)` degrees, in units of 1 / subdivisions.
 #[derive(Clone, Copy, Debug)]
-struct Unit {
+pub(super) struct Unit {
     basic: i128,
     per_degree: i128,
 }
@@ -46,11 +46,11 @@ impl Unit {
         i128::from(source.octets.i32(octet).unwrap_or(0)) * self.basic
     }
 
-    fn turn(self) -> i128 {
+    pub(super) const fn turn(self) -> i128 {
         360 * self.per_degree
     }
 
-    fn degrees(self, angle: i128) -> f64 {
+    pub(super) fn degrees(self, angle: i128) -> f64 {
         ratio(angle, self.per_degree)
     }
 
@@ -69,20 +69,22 @@ impl Unit {
     reason = "micro-degrees times a count are below 2^53; other units lose an ulp"
 )]
 fn ratio(numerator: i128, denominator: i128) -> f64 {
-    numerator as f64 / denominator as f64
+    // Nearly all fit 64 bits, whose conversion is an instruction; that of 128 bits is a call.
+    let float = |value: i128| i64::try_from(value).map_or(value as f64, |value| value as f64);
+    float(numerator) / float(denominator)
 }
 
 /// Octets that 3.0, 3.1, 3.40 and 3.41 share.
 #[derive(Clone, Copy, Debug)]
-struct Frame {
-    unit: Unit,
+pub(super) struct Frame {
+    pub(super) unit: Unit,
     ni: u32,
-    nj: u32,
+    pub(super) nj: u32,
     latitudes: (i128, i128),
-    longitudes: (i128, i128),
-    scan: Scan,
-    resolution: u8,
-    rotation: Option<Rotation>,
+    pub(super) longitudes: (i128, i128),
+    pub(super) scan: Scan,
+    pub(super) resolution: u8,
+    pub(super) rotation: Option<Rotation>,
     gaussian: bool,
 }
 
@@ -130,7 +132,7 @@ impl Frame {
         Ok(self)
     }
 
-    fn kind(self, reduced: bool) -> &'static str {
+    pub(super) fn kind(self, reduced: bool) -> &'static str {
         match (reduced, self.rotation.is_some(), self.gaussian) {
             (false, false, false) => "regular_ll",
             (false, true, false) => "rotated_ll",
@@ -144,7 +146,7 @@ impl Frame {
     }
 
     /// Latitudes of the rows, in degrees.
-    fn rows(self, source: &Source<'_>) -> Result<Vec<f64>, GridError> {
+    pub(super) fn rows(self, source: &Source<'_>) -> Result<Vec<f64>, GridError> {
         let (first, last) = self.latitudes;
         if !self.gaussian {
             let last = self.inclusive((first, last), self.nj, self.increment(source, 0x10, 68));
@@ -190,7 +192,14 @@ impl Frame {
         let end = end
             .filter(|end| (end - first).abs() <= self.unit.turn())
             .ok_or_else(|| source.invalid("first and last longitude"))?;
-        Ok(self.unit.axis(first, end, self.ni))
+        // From 180 east through 179.75 is -180 to 179.75, as ecCodes has it, rather than 180 to 539.75.
+        let turn = self.unit.turn();
+        let back = if end > turn && first * 2 >= turn {
+            turn
+        } else {
+            0
+        };
+        Ok(self.unit.axis(first - back, end - back, self.ni))
     }
 
     /// The last of the columns where first and last longitude are coded as one: the increment tells whether the circle
@@ -232,7 +241,7 @@ impl Frame {
     }
 
     /// CF attributes without the figure of the earth.
-    fn mapping(self) -> Vec<(&'static str, Attribute)> {
+    pub(super) fn mapping(self) -> Vec<(&'static str, Attribute)> {
         self.rotation.map_or_else(
             || vec![("grid_mapping_name", Attribute::Text("latitude_longitude"))],
             |rotation| rotation.attributes(),
@@ -260,15 +269,9 @@ fn rotation(source: &Source<'_>) -> Result<Rotation, GridError> {
 pub(super) fn read(source: &Source<'_>) -> Result<Parsed, GridError> {
     let frame = Frame::parse(source)?;
     if frame.ni == MISSING {
-        return read_reduced(source, frame);
+        return super::grid_reduced::read(source, frame);
     }
-    let cells = u64::from(frame.ni) * u64::from(frame.nj);
-    if cells != u64::from(source.points) || cells == 0 {
-        return Err(GridError::PointCount {
-            points: source.points,
-            cells,
-        });
-    }
+    source.check_shape(frame.ni, frame.nj)?;
     let (y, x) = (frame.rows(source)?, frame.columns(source)?);
     let (ny, nx) = (y.len(), x.len());
     let (axes, placement) = match frame.rotation {
@@ -302,100 +305,12 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parsed, GridError> {
     })
 }
 
-/// Rows of unequal length: the list after the template says how many cells each has.
-fn read_reduced(source: &Source<'_>, frame: Frame) -> Result<Parsed, GridError> {
-    if frame.scan.i_negative() || frame.scan.j_consecutive() || frame.scan.alternating() {
-        return Err(source.unsupported("reduced grid in another order than west to east"));
-    }
-    let counts = row_counts(
-        source,
-        frame.nj,
-        if frame.rotation.is_some() { 84 } else { 72 },
-    )?;
-    let cells: u64 = counts.iter().map(|count| u64::from(*count)).sum();
-    if cells != u64::from(source.points) || cells == 0 {
-        return Err(GridError::PointCount {
-            points: source.points,
-            cells,
-        });
-    }
-    let full_circle = match source.octets.u8(12) {
-        Some(1) => true,
-        Some(2) => false,
-        _ => return Err(source.unsupported("reduced grid with a list of another meaning")),
-    };
-    let (first, last) = frame.longitudes;
-    let span = if last < first {
-        last - first + frame.unit.turn()
-    } else {
-        last - first
-    };
-    let mut before = 0;
-    let mut rows = Vec::with_capacity(counts.len());
-    for (latitude, count) in frame.rows(source)?.into_iter().zip(counts) {
-        rows.push(Row {
-            before,
-            latitude,
-            first: frame.unit.degrees(first),
-            span: if full_circle {
-                360.0
-            } else {
-                frame.unit.degrees(span)
-            },
-            steps: if full_circle {
-                count
-            } else {
-                count.saturating_sub(1)
-            }
-            .max(1),
-        });
-        before += usize::try_from(count).unwrap_or(0);
-    }
-    Ok(Parsed {
-        kind: frame.kind(true),
-        scan: frame.scan,
-        resolution: frame.resolution,
-        coordinates: Coordinates {
-            axes: vec![Axis::cells(before)],
-            mapping: frame.mapping(),
-            has_locations: true,
-        },
-        locator: Locator {
-            placement: Placement::Rows {
-                rows,
-                rotation: frame.rotation,
-            },
-            ny: 1,
-            nx: before,
-            signed: first < 0,
-        },
-    })
-}
-
-/// The list of cells per row, octet 11 octets each, after the `template` octets.
-fn row_counts(source: &Source<'_>, nj: u32, template: usize) -> Result<Vec<u32>, GridError> {
-    let width = usize::from(source.octets.u8(11).unwrap_or(0));
-    if !(1..=4).contains(&width) {
-        return Err(source.invalid("a reduced grid without a list of rows"));
-    }
-    let rows = usize::try_from(nj).unwrap_or(usize::MAX);
-    let need = rows.saturating_mul(width).saturating_add(template);
-    source.need(need)?;
-    let list = source.octets.range(template + 1, need).unwrap_or_default();
-    let number = |entry: &[u8]| {
-        entry
-            .iter()
-            .fold(0_u32, |sum, octet| sum << 8 | u32::from(*octet))
-    };
-    Ok(list.chunks_exact(width).map(number).collect())
-}
-
 /// Reads 3.150.
 pub(super) fn read_healpix(source: &Source<'_>) -> Result<Parsed, GridError> {
     source.need(42)?;
     let octets = source.octets;
     let side = octets.u32(32).unwrap_or(0);
-    let cells = 12 * u64::from(side) * u64::from(side);
+    let cells = 12 * u64::from(side) * u64::from(side.min(MAX_SIDE));
     if side > MAX_SIDE || cells != u64::from(source.points) || cells == 0 {
         return Err(GridError::PointCount {
             points: source.points,

@@ -41,13 +41,7 @@ impl Frame {
             scan,
             resolution: octets.u8(resolution).unwrap_or(0),
         };
-        let cells = u64::from(frame.ni) * u64::from(frame.nj);
-        if cells != u64::from(source.points) || cells == 0 {
-            return Err(GridError::PointCount {
-                points: source.points,
-                cells,
-            });
-        }
+        source.check_shape(frame.ni, frame.nj)?;
         if frame.first.0.abs() > 90.0 {
             return Err(source.invalid("a latitude beyond the pole"));
         }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::decimal;
+use super::decimal::{self, Coded};
 use super::identity::{Identity, Surface};
 
 /// A level type: name and coordinate.
@@ -56,6 +56,7 @@ pub fn level_type(identity: &Identity) -> LevelType {
 #[derive(Clone, Copy, Debug)]
 struct SurfaceKind {
     valued: bool,
+    optional: bool,
     units: &'static str,
     exponent: i32,
     standard_name: Option<&'static str>,
@@ -71,12 +72,14 @@ static SURFACES: LazyLock<HashMap<(Option<u16>, u8), SurfaceKind>> = LazyLock::n
             let mut columns = line.split('\t');
             let centre = columns.next()?;
             let kind = columns.next()?.parse().ok()?;
-            let valued = columns.next()? == "yes";
+            let word = columns.next()?;
+            let (valued, optional) = (word == "yes", word == "maybe");
             let units = columns.next()?;
             let exponent = columns.next()?.parse().unwrap_or(0);
             let word = |text: &'static str| (!text.is_empty()).then_some(text);
             let row = SurfaceKind {
                 valued,
+                optional,
                 units,
                 exponent,
                 standard_name: word(columns.next()?),
@@ -91,7 +94,7 @@ static SURFACES: LazyLock<HashMap<(Option<u16>, u8), SurfaceKind>> = LazyLock::n
 /// A row of `levels.tsv`: name of a pair, of any centre (`None`) or one; `None` for any second type.
 #[derive(Clone, Copy, Debug)]
 struct PairName {
-    values: (Option<(i8, i64)>, Option<(i8, i64)>),
+    values: (Option<Coded>, Option<Coded>),
     name: &'static str,
 }
 
@@ -122,7 +125,7 @@ static PAIRS: LazyLock<HashMap<PairKey, Vec<PairName>>> = LazyLock::new(|| {
 
 /// ecCodes' name of a pair, and whether it includes the values.
 fn pair_name(centre: u16, first: Surface, second: Surface) -> Option<(&'static str, bool)> {
-    let matches = |wanted: Option<(i8, i64)>, surface: Surface| match (wanted, surface.scaled) {
+    let matches = |wanted: Option<Coded>, surface: Surface| match (wanted, surface.scaled) {
         (None, _) => true,
         (Some(one), Some(two)) => decimal::equal(one, two),
         (Some(_), None) => false,
@@ -156,10 +159,12 @@ fn surface_kind(centre: u16, kind: u8) -> Option<SurfaceKind> {
     by_centre.or_else(|| SURFACES.get(&(None, kind))).copied()
 }
 
-/// Kind of a surface; one that is in no table counts as valued if it has a value.
+/// Kind of a surface; one that is in no table counts as valued if it has a value other than 0.
 fn kind_of(centre: u16, surface: Surface) -> SurfaceKind {
     surface_kind(centre, surface.kind).unwrap_or(SurfaceKind {
-        valued: surface.scaled.is_some() && surface.kind != 255,
+        // Zero is a common filling where there is no value.
+        valued: surface.kind != 255 && surface.scaled.is_some_and(|coded| coded.1 != 0),
+        optional: false,
         units: "1",
         exponent: 0,
         standard_name: None,
@@ -192,15 +197,17 @@ pub(super) fn level(identity: &Identity) -> Level {
             continue;
         }
         match surface.scaled {
-            // No value is expected here; zero is a common filling.
-            Some(coded) if !row.valued && coded.1 != 0 => {
+            // Rarely given: where it is, it must not be lost.
+            Some(coded) if row.optional && coded.1 != 0 => {
                 remark.push_str("_at");
                 remark.push_str(&decimal::name_text(coded, row.exponent));
             }
             // Known to have a value, but without one.
             None if row.valued => remark.push_str("_novalue"),
             // In no table and with a value: not the same array as without one.
-            Some(_) if surface_kind(centre, surface.kind).is_none() => remark.push_str("_valued"),
+            Some(_) if row.valued && surface_kind(centre, surface.kind).is_none() => {
+                remark.push_str("_valued");
+            }
             Some(_) | None => {}
         }
     }

@@ -1,15 +1,20 @@
 //! GRIB messages: sections, identity, grids, names, values. Pure functions of bytes.
 
+mod azimuthal;
+mod base_name;
 pub mod bytes;
+mod conformal;
 pub mod coordinates;
 mod decimal;
 pub mod decode;
 pub mod earth;
+mod error;
 pub mod gaussian;
 pub mod grid;
 mod grid_latlon;
 mod grid_names;
 mod grid_projected;
+mod grid_reduced;
 pub mod head;
 pub mod healpix;
 pub mod identity;

@@ -9,16 +9,17 @@
 //! version, sub-centre, whether the process was an analysis, a forecast or an ensemble, the length of a window. ECMWF's
 //! tables since version 34 are used for all of its messages; the older ones only for what the new ones do not know.
 //!
-//! Homes and usual step types are data: `tables/demands.tsv` from ecCodes' conditions, `tables/homes.tsv` by hand.
+//! Bases with their homes and usual step types are `grib::base_name`'s.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use super::base_name::Base;
 use super::identity::Identity;
 use super::levels::{self, Level, LevelType};
-use super::parameters::{ParameterFacts, Query};
+use super::parameters::ParameterFacts;
 use super::suffix;
 use crate::time::step_text;
 
@@ -91,156 +92,6 @@ pub fn name_array(identity: &Identity, bucket_seconds: Option<i64>) -> ArrayNami
         facts: base.facts,
         level_type: level.kind,
     }
-}
-
-/// What a name begins with, and what that already says.
-struct Base {
-    facts: Option<ParameterFacts>,
-    name: String,
-    home: &'static str,
-    usual: &'static str,
-    level_fixed: bool,
-    statistic_fixed: bool,
-    constituent_fixed: bool,
-    wavelength_fixed: bool,
-}
-
-impl Base {
-    fn of(identity: &Identity) -> Self {
-        let parameter = identity.parameter;
-        let mut query = Query::of(identity).without_probability();
-        query.process = query.process.filter(|kind| distinct_process(*kind));
-        let facts_of = |query: &Query| {
-            let old_ecmwf = parameter.centre == 98;
-            query
-                .facts(false)
-                .or_else(|| query.facts(true).filter(|_| old_ecmwf))
-        };
-        let name_of = |query: &Query| facts_of(query).map(|facts| facts.cf_var_name);
-        let Some(facts) = facts_of(&query) else {
-            return Self {
-                facts: None,
-                name: format!(
-                    "p{}_{}_{}",
-                    parameter.discipline, parameter.category, parameter.number
-                ),
-                home: "",
-                usual: default_usual(identity),
-                level_fixed: false,
-                statistic_fixed: false,
-                constituent_fixed: false,
-                wavelength_fixed: false,
-            };
-        };
-        let name = Some(facts.cf_var_name);
-        let level_fixed = name_of(&query.without_values()) != name;
-        let statistic_fixed =
-            identity.statistic.is_some() && name_of(&query.without_statistic()) != name;
-        let constituent_fixed =
-            identity.constituent.is_some() && name_of(&query.without_constituent()) != name;
-        let wavelength_fixed = name_of(&query.without_wavelength()) != name;
-        let habit = Habit::of(identity, facts.cf_var_name);
-        Self {
-            facts: Some(facts),
-            name: facts.cf_var_name.to_owned(),
-            home: habit.home,
-            usual: habit.usual,
-            level_fixed,
-            statistic_fixed,
-            constituent_fixed,
-            wavelength_fixed,
-        }
-    }
-}
-
-/// Processes whose fields ecCodes may call by other names, and which are no mere way of making a forecast.
-const fn distinct_process(kind: u8) -> bool {
-    !matches!(kind, 0..=7 | 10..=12 | 255)
-}
-
-/// Where and how a parameter is at home.
-#[derive(Clone, Copy, Debug)]
-struct Habit {
-    home: &'static str,
-    usual: &'static str,
-}
-
-/// Rows of the hand-written and the generated table: centre, cfVarName or `@discipline[.category]` -> home and usual step
-/// type, either of which may be empty.
-static HABITS: LazyLock<HashMap<(Option<u16>, &'static str), Habit>> = LazyLock::new(|| {
-    let mut habits = HashMap::new();
-    // The later file wins: by hand over generated.
-    for text in [
-        include_str!("tables/demands.tsv"),
-        include_str!("tables/homes.tsv"),
-    ] {
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let mut columns = line.split('\t');
-            let (Some(centre), Some(key), Some(home), Some(usual)) = (
-                columns.next(),
-                columns.next(),
-                columns.next(),
-                columns.next(),
-            ) else {
-                continue;
-            };
-            let habit = habits.entry((centre.parse().ok(), key)).or_insert(Habit {
-                home: "",
-                usual: "",
-            });
-            if !home.is_empty() {
-                habit.home = home;
-            }
-            if !usual.is_empty() {
-                habit.usual = usual;
-            }
-        }
-    }
-    habits
-});
-
-impl Habit {
-    /// Home and usual step type: of the name at this centre, of the name, of the category, of the discipline, and at last
-    /// surface and instant.
-    fn of(identity: &Identity, name: &str) -> Self {
-        let parameter = identity.parameter;
-        let centre = Some(parameter.centre);
-        let category = format!("@{}.{}", parameter.discipline, parameter.category);
-        let discipline = format!("@{}", parameter.discipline);
-        let mut habit = Self {
-            home: "",
-            usual: "",
-        };
-        for key in [
-            (centre, name),
-            (None, name),
-            (centre, category.as_str()),
-            (None, category.as_str()),
-            (None, discipline.as_str()),
-        ] {
-            if let Some(found) = HABITS.get(&key) {
-                if habit.home.is_empty() {
-                    habit.home = found.home;
-                }
-                if habit.usual.is_empty() {
-                    habit.usual = found.usual;
-                }
-            }
-        }
-        if habit.home.is_empty() {
-            habit.home = "surface";
-        }
-        if habit.usual.is_empty() {
-            habit.usual = "instant";
-        }
-        habit
-    }
-}
-
-/// The usual step type of a parameter that has no name.
-fn default_usual(identity: &Identity) -> &'static str {
-    let _ = identity;
-    "instant"
 }
 
 /// ecCodes' `stepType`. A window whose statistic is coded as missing is an `instant` to ecCodes; here it is a `window`, but

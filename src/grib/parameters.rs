@@ -6,14 +6,12 @@
 //!
 //! Knows ecCodes' words. Knows no array names (`grib::naming`) and no level axes (`grib::levels`).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::decimal;
+use super::decimal::{self, Coded};
 use super::identity::Identity;
-
-/// A coded number: scale factor and scaled value.
-type Coded = (i8, i64);
 
 /// ecCodes' description of a field. Never its words for "not known".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,28 +43,95 @@ fn old_ecmwf_tables(identity: &Identity) -> bool {
     identity.parameter.centre == 98 && identity.parameter.master_table <= 33
 }
 
-/// The facts of one line of `facts.tsv`.
-fn fact(number: usize) -> Option<ParameterFacts> {
-    static LINES: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| include_str!("tables/facts.tsv").lines().collect());
-    let mut columns = LINES.get(number)?.split('\t');
-    let param_id = columns.next()?.parse().ok()?;
-    let short_name = columns.next()?;
-    let cf_var_name = columns.next()?;
-    let name = columns.next()?;
-    let units = columns.next()?;
-    let standard_name = columns.next().filter(|word| !word.is_empty());
-    (number != 0).then_some(ParameterFacts {
-        short_name,
-        cf_var_name: if cf_var_name.is_empty() {
-            short_name
-        } else {
-            cf_var_name
-        },
-        name,
+/// A fact as it is kept: some texts are put together from others when the table is read.
+#[derive(Debug)]
+struct Fact {
+    short_name: Cow<'static, str>,
+    cf_var_name: Cow<'static, str>,
+    name: Cow<'static, str>,
+    units: &'static str,
+    standard_name: Option<&'static str>,
+    param_id: u32,
+}
+
+/// Facts by their number, the line of `facts.tsv`.
+static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
+    let mut facts: Vec<Fact> = Vec::new();
+    for line in include_str!("tables/facts.tsv").lines() {
+        let columns: Vec<&'static str> = line.split('\t').collect();
+        let fact = match columns.as_slice() {
+            [id, statistic, base] => variant(id, statistic, base, &facts),
+            [id, short_name, cf_var_name, name, units, standard_name] => {
+                let above = facts.last();
+                Fact {
+                    short_name: Cow::Borrowed(short_name),
+                    cf_var_name: match *cf_var_name {
+                        "" => Cow::Borrowed(*short_name),
+                        "p" => Cow::Owned(format!("p{id}")),
+                        other => Cow::Borrowed(other),
+                    },
+                    name: match above {
+                        Some(above) if name.is_empty() => above.name.clone(),
+                        Some(_) | None => Cow::Borrowed(name),
+                    },
+                    units: match (*units, above) {
+                        (".", _) => "",
+                        ("", Some(above)) => above.units,
+                        (units, _) => units,
+                    },
+                    standard_name: (!standard_name.is_empty()).then_some(standard_name),
+                    param_id: id.parse().unwrap_or(0),
+                }
+            }
+            _ => continue,
+        };
+        facts.push(fact);
+    }
+    facts
+});
+
+/// The statistic over time of another fact: `max` of `t`, "Temperature", is `max_t`, "Time-maximum temperature".
+fn variant(id: &str, statistic: &str, base: &str, facts: &[Fact]) -> Fact {
+    let base = base.parse().ok().and_then(|at: usize| facts.get(at));
+    let words = match statistic {
+        "avg" => "mean",
+        "max" => "maximum",
+        "min" => "minimum",
+        _ => "standard-deviation",
+    };
+    let (short_name, name, units) = base.map_or(("", "", ""), |f| {
+        (f.short_name.as_ref(), f.name.as_ref(), f.units)
+    });
+    let mut letters = name.chars();
+    let first: String = letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_lowercase)
+        .collect();
+    let short_name = format!("{statistic}_{short_name}");
+    Fact {
+        cf_var_name: Cow::Owned(short_name.clone()),
+        short_name: Cow::Owned(short_name),
+        name: Cow::Owned(format!("Time-{words} {first}{}", letters.as_str())),
         units,
-        standard_name,
-        param_id,
+        standard_name: None,
+        param_id: id.parse().unwrap_or(0),
+    }
+}
+
+/// The facts of a number; 0 is ecCodes' `unknown`.
+fn fact(number: usize) -> Option<ParameterFacts> {
+    if number == 0 {
+        return None;
+    }
+    let fact = FACTS.get(number)?;
+    Some(ParameterFacts {
+        short_name: &fact.short_name,
+        cf_var_name: &fact.cf_var_name,
+        name: &fact.name,
+        units: fact.units,
+        standard_name: fact.standard_name,
+        param_id: fact.param_id,
     })
 }
 
@@ -140,6 +205,13 @@ impl Query {
     /// The same field at no particular level value.
     pub(super) fn without_values(mut self) -> Self {
         self.values = (None, None);
+        self
+    }
+
+    /// The same field without its second surface.
+    pub(super) fn without_second(mut self) -> Self {
+        self.kinds.1 = 255;
+        self.values.1 = None;
         self
     }
 
@@ -321,7 +393,10 @@ mod tests {
                 let number: usize = number.parse().unwrap();
                 assert!(number == 0 || fact(number).is_some(), "{rule}");
                 for condition in conditions.split(',').filter(|text| !text.is_empty()) {
-                    assert!("abxysglckopqw".contains(&condition[..1]), "{rule}");
+                    assert!(
+                        condition.starts_with(|c| "abxysglckopqw".contains(c)),
+                        "{rule}"
+                    );
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::decimal;
+use super::decimal::{self, Coded};
 use super::identity::{Identity, Probability};
 
 /// Everything that follows base name, level and step type in an array's name. `with_constituent` and `with_wavelength`
@@ -48,8 +48,8 @@ const fn process(kind: u8) -> &'static str {
     }
 }
 
-/// Code Table 4.7; 192 and above as NCEP defines them. `_min` and `_max` are statistics over time, so those over members
-/// are `_ensmin` and `_ensmax`; likewise `_q10` for NCEP's 10 % of all members, where `_p10` is a percentile forecast.
+/// Code Table 4.7; 192 and above as NCEP defines them. `_min`, `_max`, `_mode` are statistics over time, so those over members
+/// are `_ensmin`, `_ensmax`, `_ensmode`; likewise `_q10` for NCEP's 10 % of all members, where `_p10` is a percentile forecast.
 pub(super) fn derived_text(kind: u8, centre: u16) -> String {
     let ncep = centre == 7;
     let word = match kind {
@@ -64,7 +64,7 @@ pub(super) fn derived_text(kind: u8, centre: u16) -> String {
         8 => "ensmin",
         9 => "ensmax",
         10 => "ensvar",
-        192 if ncep => "mode",
+        192 if ncep => "ensmode",
         193 if ncep => "q10",
         194 if ncep => "q50",
         195 if ncep => "q90",
@@ -85,11 +85,11 @@ pub(super) fn derived_text(kind: u8, centre: u16) -> String {
 /// Code Table 4.9. The two kinds "above" differ in the limit that they use, and so in the word; a limit that a kind does
 /// not use is named only if it is given and not zero.
 pub(super) fn probability(limits: Probability) -> String {
-    let text = |limit: Option<(i8, i64)>| {
+    let text = |limit: Option<Coded>| {
         limit.map_or_else(|| "any".to_owned(), |coded| decimal::name_text(coded, 0))
     };
     let (lower, upper) = (limits.lower, limits.upper);
-    let unused = |limit: Option<(i8, i64)>| match limit {
+    let unused = |limit: Option<Coded>| match limit {
         Some(coded) if coded.1 != 0 => format!("_or_{}", text(limit)),
         Some(_) | None => String::new(),
     };
@@ -113,7 +113,7 @@ pub(super) fn probability(limits: Probability) -> String {
 }
 
 /// A limit of five octets: scale factor and four octets of value, both with a sign bit; `None` if missing.
-pub(super) fn limit(octets: &[u8]) -> Option<(i8, i64)> {
+pub(super) fn limit(octets: &[u8]) -> Option<Coded> {
     let [factor, value @ ..] = octets else {
         return None;
     };
@@ -134,24 +134,28 @@ pub(super) fn limit(octets: &[u8]) -> Option<(i8, i64)> {
 fn interval(octets: &[u8]) -> Option<String> {
     let (kind, limits) = octets.split_first()?;
     let (one, two) = limits.split_at_checked(5)?;
-    let text = |octets: &[u8]| {
-        limit(octets).map_or_else(|| "any".to_owned(), |coded| decimal::name_text(coded, 9))
+    let number = |octets: &[u8]| limit(octets);
+    let (one, two) = (number(one), number(two));
+    let text = |limit: Option<Coded>| {
+        limit.map_or_else(|| "any".to_owned(), |coded| decimal::name_text(coded, 9))
     };
-    let (one, two) = (text(one), text(two));
+    // A limit that a kind does not use is missing or 0.
+    let idle = |limit: Option<Coded>| limit.is_none_or(|coded| coded.1 == 0);
+    let (first, second) = (text(one), text(two));
     Some(match kind {
-        255 if one == "any" && two == "any" => return None,
-        0 if two == "any" => format!("lt_{one}nm"),
-        1 if one == "any" => format!("gt_{two}nm"),
-        3 if two == "any" => format!("gt1_{one}nm"),
-        4 if one == "any" => format!("lt2_{two}nm"),
-        5 if two == "any" => format!("le_{one}nm"),
-        6 if one == "any" => format!("ge_{two}nm"),
-        8 if two == "any" => format!("ge1_{one}nm"),
-        9 if one == "any" => format!("le2_{two}nm"),
-        11 if two == "any" => format!("{one}nm"),
-        2 => format!("{one}to{two}nm"),
-        7 => format!("{one}through{two}nm"),
-        kind => format!("k{kind}_{one}_{two}nm"),
+        255 if idle(one) && idle(two) => return None,
+        0 if idle(two) => format!("lt_{first}nm"),
+        1 if idle(one) => format!("gt_{second}nm"),
+        2 => format!("{first}to{second}nm"),
+        3 if idle(two) => format!("gt1_{first}nm"),
+        4 if idle(one) => format!("lt2_{second}nm"),
+        5 if idle(two) => format!("le_{first}nm"),
+        6 if idle(one) => format!("ge_{second}nm"),
+        7 => format!("{first}through{second}nm"),
+        8 if idle(two) => format!("ge1_{first}nm"),
+        9 if idle(one) => format!("le2_{second}nm"),
+        11 if idle(two) => format!("{first}nm"),
+        kind => format!("k{kind}_{first}_{second}nm"),
     })
 }
 
@@ -217,7 +221,7 @@ fn fnv(octets: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn above(kind: u8, lower: Option<(i8, i64)>, upper: Option<(i8, i64)>) -> String {
+    fn above(kind: u8, lower: Option<Coded>, upper: Option<Coded>) -> String {
         probability(Probability {
             number: (0, 255),
             kind,

@@ -47,6 +47,9 @@ pub const MAX_GAP_BYTES: u64 = 4 << 20;
 /// Units of 120 bytes in which edition 1 counts messages over 8 MiB: its end is known to so many bytes only.
 const EDITION_1_UNIT: u64 = 120;
 
+/// Octets of section 0 of edition 1.
+const EDITION_1_BYTES: u64 = 8;
+
 /// Length from which edition 1 counts in units.
 const EDITION_1_LARGE: u64 = 0x80_0000;
 
@@ -141,6 +144,8 @@ enum Place {
         end: u64,
         error: GribError,
     },
+    /// At a message of edition 1 whose end is known.
+    Edition1 { offset: u64, length: u64 },
     /// At the end.
     Done,
 }
@@ -208,6 +213,7 @@ impl Walker {
                 Place::Done => return Step::Done,
                 Place::Between { at, gap } => between(&self.window, at, *gap),
                 Place::Inside(inside) => inside.advance(&self.window),
+                Place::Edition1 { offset, length } => edition_1(&self.window, *offset, *length),
                 Place::Broken { offset, end, error } => broken(&self.window, *offset, *end, error),
             };
             match turn {
@@ -317,14 +323,16 @@ fn start(window: &Window, offset: u64, head: &[u8]) -> Turn {
         Ok(indicator) if indicator.length > have => truncated(indicator.length),
         Ok(indicator) => Turn::Go(Place::Inside(Box::new(Inside::new(offset, indicator)))),
         Err(GribError::Truncated { need, .. }) => truncated(need),
-        Err(GribError::Edition1 { length }) if length > have + EDITION_1_UNIT => truncated(length),
+        Err(GribError::Edition1 { length })
+            if length > have && (length < EDITION_1_LARGE || length > have + EDITION_1_UNIT) =>
+        {
+            truncated(length)
+        }
+        Err(GribError::Edition1 { length }) if length < EDITION_1_LARGE => {
+            Turn::Go(Place::Edition1 { offset, length })
+        }
         Err(GribError::Edition1 { length }) => {
-            let sure = if length < EDITION_1_LARGE {
-                length.max(8)
-            } else {
-                length - EDITION_1_UNIT
-            };
-            let end = offset + sure;
+            let end = offset + length - EDITION_1_UNIT;
             let place = Place::Between { at: end, gap: end };
             Turn::Report(Found::Edition1 { offset, length }, place)
         }
@@ -332,6 +340,22 @@ fn start(window: &Window, offset: u64, head: &[u8]) -> Turn {
         Err(GribError::Edition { .. }) => Turn::Go(search_on),
         Err(error) => Turn::Report(Found::Broken { offset, error }, search_on),
     }
+}
+
+/// Checks the closing `7777` of a message of edition 1.
+fn edition_1(window: &Window, offset: u64, length: u64) -> Result<Turn, Need> {
+    let last = length.max(EDITION_1_BYTES + END.len() as u64) - END.len() as u64;
+    if window.peek(offset + last, END.len())? == END {
+        let at = offset + length;
+        let found = Found::Edition1 { offset, length };
+        return Ok(Turn::Report(found, Place::Between { at, gap: at }));
+    }
+    let error = GribError::NoEnd { length };
+    let at = offset + 4;
+    Ok(Turn::Report(
+        Found::Broken { offset, error },
+        Place::Between { at, gap: at },
+    ))
 }
 
 /// Goes on behind a broken message if it is closed where it says, else searches in it.

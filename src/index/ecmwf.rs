@@ -45,10 +45,15 @@ impl EcmwfWords<'_> {
     }
 }
 
-/// Keys with a fixed place among the words.
-const ORDERED: [&str; 9] = [
-    "param", "levtype", "levelist", "type", "stream", "class", "model", "domain", "expver",
+/// Keys that are known: those that are read, then those that have a fixed place among the words.
+const KEYS: [&str; 15] = [
+    "_offset", "_length", "date", "time", "step", "number", // read
+    "param", "levtype", "levelist", "type", "stream", "class", "model", "domain",
+    "expver", // words
 ];
+
+/// The first of [`KEYS`] that is a word.
+const FIRST_WORD: usize = 6;
 
 /// Reads all lines of a file in ECMWF's dialect.
 pub(super) fn read<'a>(
@@ -58,111 +63,170 @@ pub(super) fn read<'a>(
 ) -> Result<(), IndexError> {
     lines.reserve_exact(line_capacity(text)?);
     let mut runs = Runs::default();
+    let mut last = Last::default();
     for raw in lines_of(text) {
         let number = u32::try_from(lines.len()).unwrap_or(u32::MAX);
-        let mut values = Values::default();
-        let line = if json::plain(raw.text, |key, value| values.put(key, value)).is_some() {
-            line(&raw, number, &mut values, kinds, &mut runs, Cow::Borrowed)
-        } else if let Some(name) = values.twice {
-            Err(LineFault::Twice(name).into())
-        } else {
-            let pairs = json::unusual(raw.text).map_err(|what| raw.error(LineFault::Json(what)))?;
-            let mut values = Values::default();
-            for (key, value) in &pairs {
-                values.put(key, value);
+        let object = json::trimmed(raw.text);
+        let line = match last.next(object) {
+            Plain::Read => line(
+                &raw,
+                number,
+                &mut last.values,
+                kinds,
+                &mut runs,
+                Cow::Borrowed,
+            ),
+            Plain::Twice(name) => Err(LineFault::Twice(name).into()),
+            Plain::Unusual => {
+                let pairs =
+                    json::unusual(object).map_err(|what| raw.error(LineFault::Json(what)))?;
+                let mut values = Values::default();
+                for (key, value) in &pairs {
+                    values.put(key, value);
+                }
+                line(&raw, number, &mut values, kinds, &mut runs, |text| {
+                    Cow::Owned(text.to_owned())
+                })
             }
-            line(&raw, number, &mut values, kinds, &mut runs, |text| {
-                Cow::Owned(text.to_owned())
-            })
         };
         lines.push(line.map_err(|refusal| refuse(&raw, refusal))?);
     }
     Ok(())
 }
 
+/// The last plain line. Half of a line or more is equal to the line before: that much is not scanned again.
+#[derive(Default)]
+struct Last<'a> {
+    object: &'a str,
+    values: Values<'a>,
+    /// For each pair of `object` its key's place in [`KEYS`], and the position behind its value.
+    pairs: Vec<(usize, usize)>,
+}
+
+/// What came of scanning a line.
+enum Plain {
+    Read,
+    /// A known key stands twice.
+    Twice(&'static str),
+    /// Not plain JSON: `Last` holds nothing then.
+    Unusual,
+}
+
+impl<'a> Last<'a> {
+    /// Makes `object` the last line.
+    fn next(&mut self, object: &'a str) -> Plain {
+        let common = common_prefix(self.object.as_bytes(), object.as_bytes());
+        // A number ends where the byte behind it says so: that byte must be common too.
+        while let Some((key, _)) = self.pairs.pop_if(|(_, end)| *end >= common) {
+            if let Some(value) = self.values.known.get_mut(key) {
+                *value = None;
+            }
+        }
+        let mut from = self.pairs.last().map(|(_, end)| *end);
+        if !self.values.others.is_empty() || self.pairs.is_empty() {
+            self.clear();
+            from = None;
+        }
+        self.object = object;
+        let (values, pairs) = (&mut self.values, &mut self.pairs);
+        let mut twice = None;
+        let plain = json::plain(object, from, |key, value, end| {
+            match values.put(key, value) {
+                Put::New(key) => pairs.push((key, end)),
+                Put::Other => {}
+                Put::Twice(name) => twice = Some(name),
+            }
+            twice.is_none()
+        });
+        if plain.is_some() {
+            return Plain::Read;
+        }
+        self.clear();
+        twice.map_or(Plain::Unusual, Plain::Twice)
+    }
+
+    fn clear(&mut self) {
+        self.object = "";
+        self.pairs.clear();
+        self.values.known = Default::default();
+        self.values.others.clear();
+    }
+}
+
+/// How many bytes are equal from the start.
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let blocks = a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0);
+    let equal = 16 * blocks.take_while(|(a, b)| a == b).count();
+    let rest = |bytes| <[u8]>::get(bytes, equal..).unwrap_or_default();
+    let bytes = rest(a).iter().zip(rest(b));
+    equal + bytes.take_while(|(a, b)| a == b).count()
+}
+
 /// What the keys of one line say, before it is put together.
 #[derive(Default)]
 struct Values<'v> {
-    offset: Option<&'v str>,
-    length: Option<&'v str>,
-    date: Option<&'v str>,
-    time: Option<&'v str>,
-    step: Option<&'v str>,
-    number: Option<&'v str>,
-    /// Values of the keys of [`ORDERED`].
-    ordered: [Option<&'v str>; ORDERED.len()],
+    /// Values of [`KEYS`].
+    known: [Option<&'v str>; KEYS.len()],
     /// All other pairs.
     others: Vec<(&'v str, &'v str)>,
-    /// A known key that stood twice.
-    twice: Option<&'static str>,
+}
+
+/// What a pair was to [`Values`].
+enum Put {
+    /// A known key, by its place in [`KEYS`].
+    New(usize),
+    /// Another key.
+    Other,
+    /// A known key that was there before.
+    Twice(&'static str),
 }
 
 impl<'v> Values<'v> {
-    /// Takes a pair in; false if its key was there before.
-    fn put(&mut self, key: &'v str, value: &'v str) -> bool {
-        let [
-            param,
-            levtype,
-            levelist,
-            kind,
-            stream,
-            class,
-            model,
-            domain,
-            expver,
-        ] = &mut self.ordered;
-        let (slot, name) = match key {
-            "_offset" => (&mut self.offset, "_offset"),
-            "_length" => (&mut self.length, "_length"),
-            "date" => (&mut self.date, "date"),
-            "time" => (&mut self.time, "time"),
-            "step" => (&mut self.step, "step"),
-            "number" => (&mut self.number, "number"),
-            "param" => (param, "param"),
-            "levtype" => (levtype, "levtype"),
-            "levelist" => (levelist, "levelist"),
-            "type" => (kind, "type"),
-            "stream" => (stream, "stream"),
-            "class" => (class, "class"),
-            "model" => (model, "model"),
-            "domain" => (domain, "domain"),
-            "expver" => (expver, "expver"),
-            _ => {
-                self.others.push((key, value));
-                return true;
-            }
+    fn put(&mut self, key: &'v str, value: &'v str) -> Put {
+        let place = match key {
+            "_offset" => 0,
+            "_length" => 1,
+            "date" => 2,
+            "time" => 3,
+            "step" => 4,
+            "number" => 5,
+            "param" => 6,
+            "levtype" => 7,
+            "levelist" => 8,
+            "type" => 9,
+            "stream" => 10,
+            "class" => 11,
+            "model" => 12,
+            "domain" => 13,
+            "expver" => 14,
+            _ => KEYS.len(),
         };
-        if slot.is_some() {
-            self.twice = Some(name);
-            return false;
+        match (self.known.get_mut(place), KEYS.get(place)) {
+            (Some(slot), Some(name)) => {
+                if slot.replace(value).is_some() {
+                    return Put::Twice(name);
+                }
+                Put::New(place)
+            }
+            (None, _) | (_, None) => {
+                self.others.push((key, value));
+                Put::Other
+            }
         }
-        *slot = Some(value);
-        true
     }
 
     /// The keys and values that are words of the kind, in their order.
     fn words(&self) -> impl Iterator<Item = (&'v str, &'v str)> {
-        let ordered = ORDERED
-            .iter()
-            .zip(self.ordered)
-            .filter_map(|(key, value)| Some((*key, value?)));
-        ordered.chain(self.others.iter().copied())
+        self.known()
+            .skip_while(|(place, ..)| *place < FIRST_WORD)
+            .map(|(_, key, value)| (key, value))
+            .chain(self.others.iter().copied())
     }
 
-    /// All keys of the line.
-    fn keys(&self) -> impl Iterator<Item = &'v str> {
-        let known = [
-            ("_offset", self.offset),
-            ("_length", self.length),
-            ("date", self.date),
-            ("time", self.time),
-            ("step", self.step),
-            ("number", self.number),
-        ];
-        let known = known.into_iter().filter(|(_, value)| value.is_some());
-        known
-            .map(|(key, _)| key)
-            .chain(self.words().map(|(key, _)| key))
+    /// The known keys that are there, with their places and values.
+    fn known(&self) -> impl Iterator<Item = (usize, &'static str, &'v str)> {
+        let pairs = KEYS.iter().zip(self.known).enumerate();
+        pairs.filter_map(|(place, (key, value))| Some((place, *key, value?)))
     }
 }
 
@@ -196,16 +260,14 @@ fn foreign(values: &Values<'_>) -> Refusal {
         let quoted: Vec<_> = names.map(|name| format!("`{name}`")).collect();
         quoted.join(", ")
     };
-    let [param, ..] = values.ordered;
-    let wanted = [
-        ("_offset", values.offset),
-        ("_length", values.length),
-        ("param", param),
-    ];
+    let [offset, length, _, _, _, _, param, ..] = values.known;
+    let wanted = [("_offset", offset), ("_length", length), ("param", param)];
     let mut missing = wanted
         .into_iter()
         .filter_map(|(name, value)| value.is_none().then_some(name));
-    Refusal::Foreign(list(&mut missing), list(&mut values.keys()))
+    let others = values.others.iter().map(|(key, _)| *key);
+    let mut keys = values.known().map(|(_, key, _)| key).chain(others);
+    Refusal::Foreign(list(&mut missing), list(&mut keys))
 }
 
 fn line<'a, 'v>(
@@ -216,8 +278,20 @@ fn line<'a, 'v>(
     runs: &mut Runs,
     keep: impl Fn(&'v str) -> Cow<'a, str>,
 ) -> Result<IndexLine, Refusal> {
-    let [param, _, _, kind, ..] = values.ordered;
-    let (Some(offset), Some(length), Some(_)) = (values.offset, values.length, param) else {
+    let [
+        offset,
+        length,
+        date,
+        time,
+        step,
+        number_text,
+        param,
+        _,
+        _,
+        kind,
+        ..,
+    ] = values.known;
+    let (Some(offset), Some(length), Some(_)) = (offset, length, param) else {
         return Err(foreign(values));
     };
     let offset = match digits(offset) {
@@ -228,17 +302,17 @@ fn line<'a, 'v>(
     let length = digits(length)
         .filter(|length| *length > 0 && offset.checked_add(*length).is_some())
         .ok_or(LineFault::Value("_length"))?;
-    let run = match (values.date, values.time) {
+    let run = match (date, time) {
         (Some(date), Some(time)) => Some(runs.read(date, time)?),
         (None, _) | (_, None) => None,
     };
-    let when = match values.step {
+    let when = match step {
         Some(step) => read_step(step).ok_or(LineFault::Value("step"))?,
         None => When::Header,
     };
-    let member = match (values.number, kind) {
-        (Some(number), _) => Some(
-            digits(number)
+    let member = match (number_text, kind) {
+        (Some(text), _) => Some(
+            digits(text)
                 .and_then(|number| u16::try_from(number).ok())
                 .ok_or(LineFault::Value("number"))?,
         ),
@@ -278,7 +352,8 @@ fn kind_number<'a, 'v>(
     sample: u32,
     keep: impl Fn(&'v str) -> Cow<'a, str>,
 ) -> u32 {
-    let hash = kinds.hash(&(values.ordered, &values.others));
+    let words = values.known.get(FIRST_WORD..);
+    let hash = kinds.hash(&(words, &values.others));
     let same = |kind: &KindText<'a>| match &kind.parts {
         KindWords::Noaa(_) => false,
         KindWords::Ecmwf(words) => {

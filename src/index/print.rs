@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 
-use super::ftime::{Ftime, Over, Range, Span, Unit};
+use super::ftime::{Ftime, Over};
 use super::kinds::KindWords;
 use super::noaa::NoaaWords;
+use super::span::{Range, Span, Unit};
 use super::statistic::Statistic;
 use super::{IndexFile, IndexLine, When};
 use crate::grib::identity::Member;

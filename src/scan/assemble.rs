@@ -7,6 +7,7 @@ use futures::future::join_all;
 use super::file::{Lines, Shared};
 use super::hop::Hopped;
 use super::learn::{LearnError, Learned, Sample, learn};
+use crate::grib::identity::Member;
 use crate::index::{IndexLine, When};
 use crate::location::Location;
 use crate::table::row::Status;
@@ -15,6 +16,9 @@ use crate::time::{Instant, Window, step_text};
 /// A window from the start of the run that ends later than this is a run total at every step: no centre resets that late without
 /// its first windows having shown it.
 const RUN_TOTAL_SHOWS: i64 = 6 * 3600;
+
+/// Code Table 4.6: negatively perturbed forecast.
+const NEGATIVE_PERTURBATION: u8 = 2;
 
 /// Rows of one file, before kinds and grids have numbers.
 #[derive(Debug, Default)]
@@ -348,6 +352,10 @@ fn placed(
         run_of_file.or(line.run)
     };
     let member = if own { product.member } else { line.member };
+    let refused = learned
+        .unsupported
+        .clone()
+        .or_else(|| negative_member(member.or(product.member)));
     DraftRow {
         known: Some(number),
         words: None,
@@ -357,13 +365,25 @@ fn placed(
         offset: line.offset,
         length: line.length,
         field: line.field,
-        status: if learned.unsupported.is_some() {
+        status: if refused.is_some() {
             Status::Unsupported
         } else {
             Status::Placed
         },
-        reason: learned.unsupported.clone(),
+        reason: refused,
     }
+}
+
+/// Members are told apart by number alone, and old ensembles have a +n and a -n: the latter are refused, not taken for the former.
+fn negative_member(member: Option<Member>) -> Option<Arc<str>> {
+    let negative = member.filter(|member| member.kind == NEGATIVE_PERTURBATION)?;
+    Some(
+        format!(
+            "member -{}: negatively perturbed members are not supported",
+            negative.number
+        )
+        .into(),
+    )
 }
 
 impl FileRows {
@@ -386,17 +406,21 @@ impl FileRows {
             drafts.rows.push(match field.learned {
                 Ok(learned) => {
                     let product = &learned.product;
+                    let refused = learned
+                        .unsupported
+                        .clone()
+                        .or_else(|| negative_member(product.member));
                     let row = DraftRow {
                         known: Some(drafts.known.len()),
                         reference: product.reference,
                         window: product.window,
                         member: product.member.map(|member| member.number),
-                        status: if learned.unsupported.is_some() {
+                        status: if refused.is_some() {
                             Status::Unsupported
                         } else {
                             Status::Placed
                         },
-                        reason: learned.unsupported.clone(),
+                        reason: refused,
                         ..base
                     };
                     drafts.known.push(Arc::new(learned));

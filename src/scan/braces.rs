@@ -1,10 +1,10 @@
 //! Brace patterns in sources: `f{000..120..3}` and `{gec00,gep01}`, as shells expand them.
 
 /// Most names that one pattern may stand for.
-pub const MOST_NAMES: usize = 1_000_000;
+pub(super) const MOST_NAMES: usize = 1_000_000;
 
 /// The texts that a pattern stands for, in order; a text without braces stands for itself. `None` if there would be more than
-/// [`MOST_NAMES`].
+/// a million.
 ///
 /// `{a..b}` and `{a..b..step}` count, with the zeros of the longer end kept (`{000..012..6}` is 000, 006, 012); `{x,y}` lists.
 /// Braces that are neither stay as they are.

@@ -33,7 +33,11 @@ pub(super) struct Walk {
 pub(super) async fn hop(location: &Location, storage: &Storage) -> Result<Walk, LearnError> {
     let first = read(location, 0, FIRST_READ, storage).await?;
     let size = first.object_size.unwrap_or(first.bytes.len() as u64);
-    let mut walk = Walk { fields: Vec::new(), object_size: first.object_size, etag: first.etag.clone() };
+    let mut walk = Walk {
+        fields: Vec::new(),
+        object_size: first.object_size,
+        etag: first.etag.clone(),
+    };
     let mut window = (0, first.bytes);
     let mut walker = Walker::new(size);
     loop {
@@ -49,18 +53,34 @@ pub(super) async fn hop(location: &Location, storage: &Storage) -> Result<Walk, 
 }
 
 /// All fields of one message.
-pub(super) async fn fields_of_message(sample: &Sample, storage: &Storage) -> Result<Vec<Hopped>, LearnError> {
+pub(super) async fn fields_of_message(
+    sample: &Sample,
+    storage: &Storage,
+) -> Result<Vec<Hopped>, LearnError> {
     // The walker counts from the start of what it is shown: here the message is all there is.
     let first = read(&sample.location, sample.offset, FIRST_READ, storage).await?;
-    let rest = first.object_size.map(|size| size.saturating_sub(sample.offset));
+    let rest = first
+        .object_size
+        .map(|size| size.saturating_sub(sample.offset));
     let size = sample.length.or(rest).unwrap_or(first.bytes.len() as u64);
     let mut window = (sample.offset, first.bytes);
     let mut walker = Walker::new(size);
-    let mut walk = Walk { fields: Vec::new(), object_size: first.object_size, etag: first.etag };
+    let mut walk = Walk {
+        fields: Vec::new(),
+        object_size: first.object_size,
+        etag: first.etag,
+    };
     loop {
         match walker.step() {
             Step::Read { offset, length } => {
-                let bytes = from_window(&sample.location, &mut window, sample.offset + offset, length, storage).await?;
+                let bytes = from_window(
+                    &sample.location,
+                    &mut window,
+                    sample.offset + offset,
+                    length,
+                    storage,
+                )
+                .await?;
                 walker.give(offset, &bytes);
             }
             Step::Found(found) => {
@@ -93,29 +113,66 @@ async fn from_window(
     }
     let fetched = read(location, offset, length as u64, storage).await?;
     *window = (offset, fetched.bytes);
-    inside(window).ok_or_else(|| sentence(format!("{location}: ends before byte {}", offset + length as u64)))
+    inside(window).ok_or_else(|| {
+        sentence(format!(
+            "{location}: ends before byte {}",
+            offset + length as u64
+        ))
+    })
 }
 
-async fn read(location: &Location, offset: u64, length: u64, storage: &Storage) -> Result<Fetched, LearnError> {
-    let fetched = storage.get(location, ByteRange::new(offset, length), Short::Allow).await;
+async fn read(
+    location: &Location,
+    offset: u64,
+    length: u64,
+    storage: &Storage,
+) -> Result<Fetched, LearnError> {
+    let fetched = storage
+        .get(location, ByteRange::new(offset, length), Short::Allow)
+        .await;
     fetched.map_err(|error| sentence(error.to_string()))
 }
 
 fn add(walk: &mut Walk, location: &Location, found: Found) {
-    let broken = |offset, length, reason: String| Hopped { offset, length, field: 0, learned: Err(sentence(reason)) };
+    let broken = |offset, length, reason: String| Hopped {
+        offset,
+        length,
+        field: 0,
+        learned: Err(sentence(reason)),
+    };
     match found {
-        Found::Message(message) => walk.fields.extend(fields(location, &message, walk.object_size, walk.etag.as_deref())),
+        Found::Message(message) => walk.fields.extend(fields(
+            location,
+            &message,
+            walk.object_size,
+            walk.etag.as_deref(),
+        )),
         Found::Edition1 { offset, length } => {
-            walk.fields.push(broken(offset, Some(length), "GRIB edition 1 is not supported".to_owned()));
+            walk.fields.push(broken(
+                offset,
+                Some(length),
+                "GRIB edition 1 is not supported".to_owned(),
+            ));
         }
-        Found::Broken { offset, error } => walk.fields.push(broken(offset, None, error.to_string())),
+        Found::Broken { offset, error } => {
+            walk.fields.push(broken(offset, None, error.to_string()))
+        }
         Found::Lost { offset } => {
-            walk.fields.push(broken(offset, None, "no GRIB message for megabytes: the rest of the file was not looked at".to_owned()));
+            walk.fields.push(broken(
+                offset,
+                None,
+                "no GRIB message for megabytes: the rest of the file was not looked at".to_owned(),
+            ));
         }
     }
 }
 
-fn fields(location: &Location, message: &WalkedMessage, object_size: Option<u64>, etag: Option<&str>) -> Vec<Hopped> {
+fn fields(
+    location: &Location,
+    message: &WalkedMessage,
+    object_size: Option<u64>,
+    etag: Option<&str>,
+) -> Vec<Hopped> {
     let learned = |field: &crate::grib::walker::WalkedField| {
         let product = Product::parse(message.discipline, &field.section1, &field.section4);
         Ok(Learned {

@@ -326,33 +326,25 @@ fn windows(
     array: usize,
     only: Option<usize>,
 ) -> Option<Windows> {
-    let group = collection.groups.get(group_index)?;
     let axes = &slice.groups.get(group_index)?.axes;
-    let field = group.arrays.get(array)?;
-    let window_of: BTreeMap<(u32, u32), (i64, i64)> = field
-        .cells
-        .coverage()
-        .filter_map(|cover| {
-            let window = collection.table.rows.get(cover.row as usize)?.window;
-            Some(((cover.run, cover.step), (window.start, window.end)))
-        })
-        .collect();
-    let lengths: Vec<u64> = axes.iter().map(|axis| axis.values.len() as u64).collect();
+    let field = collection.groups.get(group_index)?.arrays.get(array)?;
     let mut windows = Windows::new();
-    for linear in 0..lengths.iter().product::<u64>() {
-        let at = crate::zarr::key::chunk_positions(linear, &lengths);
-        let Some(window) = slice
-            .run_step(collection, group_index, array, &at)
-            .and_then(|key| window_of.get(&key))
-        else {
+    for cover in field.cells.coverage() {
+        let at = slice.positions(collection, group_index, array, (cover.run, cover.step));
+        let (Some(at), Some(row)) = (at, collection.table.rows.get(cover.row as usize)) else {
             continue;
         };
         let position = match only {
-            Some(axis) => at.get(axis).copied().unwrap_or_default(),
-            None => linear,
+            Some(axis) => at.get(axis).copied()?,
+            None => axes.iter().zip(&at).fold(0, |linear, (axis, position)| {
+                linear * axis.values.len() + position
+            }),
         };
-        let known = windows.insert(usize::try_from(position).ok()?, *window);
-        if known.is_some_and(|known| known != *window) {
+        let window = (row.window.start, row.window.end);
+        if windows
+            .insert(position, window)
+            .is_some_and(|known| known != window)
+        {
             return None;
         }
     }

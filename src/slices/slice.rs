@@ -187,6 +187,44 @@ impl Slice {
         let step = steps.binary_search(&step).ok()?;
         Some((u32::try_from(run).ok()?, u32::try_from(step).ok()?))
     }
+
+    /// Positions along the axes at which a run and step of an array stand, if the slice shows them: the inverse of
+    /// [`Slice::run_step`].
+    pub(super) fn positions(
+        &self,
+        collection: &Collection,
+        group: usize,
+        array: usize,
+        run_step: RunStep,
+    ) -> Option<Vec<usize>> {
+        let slice_group = self.groups.get(group)?;
+        let run = collection.runs.get(run_step.0 as usize)?.seconds();
+        let step = *collection
+            .groups
+            .get(group)?
+            .steps
+            .get(run_step.1 as usize)?;
+        let valid = run.checked_add(step)?;
+        let shown = match self.kind {
+            SliceKind::Run(wanted) => wanted.seconds() == run,
+            SliceKind::Lead(wanted) => wanted == step,
+            SliceKind::Valid(wanted) => wanted.seconds() == valid,
+            SliceKind::BestAvailable => {
+                slice_group.choices.get(array)?.get(&valid) == Some(&run_step)
+            }
+            SliceKind::RunTime | SliceKind::ValidTime | SliceKind::Horizon => true,
+        };
+        let value = |name| match name {
+            "time" => run,
+            "step" => step,
+            _ => valid,
+        };
+        let positions = slice_group
+            .axes
+            .iter()
+            .map(|axis| axis.values.binary_search(&value(axis.name)).ok());
+        shown.then(|| positions.collect())?
+    }
 }
 
 impl SliceGroup {
@@ -328,14 +366,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<SliceKind>().unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "runs",
-            "runs/x",
-            "leads/24h",
-            "leads/-6h",
-            "run_time.zarr",
-        ] {
+        for text in ["", "runs", "runs/x", "leads/24h", "run_time.zarr"] {
             assert!(text.parse::<SliceKind>().is_err(), "{text}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::vfs::tree::FailureKind;
+use super::failure::FailureKind;
 
 /// How many failures are remembered.
 const KEPT: usize = 32;

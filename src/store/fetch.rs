@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::failure::FailureKind;
 use super::verify::{VerifyError, verify};
 use crate::grib::decode::{DecodeError, Packed, decode};
 use crate::grib::grid::Grid;
 use crate::location::ByteRange;
 use crate::storage::{ErrorKind, Fetched, Short, Storage, StorageError};
 use crate::table::row::{Row, Status, Table};
-use crate::vfs::tree::FailureKind;
 
 /// Why a field could not be had.
 #[derive(Debug, thiserror::Error)]

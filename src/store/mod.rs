@@ -4,10 +4,12 @@
 //! the message that the table names, and decodes it. Knows rows and bytes. Knows no paths and no errno.
 
 mod cache;
+mod failure;
 mod failures;
 mod fetch;
 mod reader;
 pub mod verify;
 
+pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;
 pub use reader::{FieldReader, Read, ReaderConfig, Statistics};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -11,12 +11,16 @@ use futures::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 
 use super::cache::FieldCache;
+use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
 use crate::storage::Storage;
 use crate::table::row::{Row, Table};
 use crate::time::step_text;
-use crate::vfs::tree::{FailureKind, ReadFailure};
+
+/// How long a failure stands before the next read tries again. When a read fails, the kernel asks once more for the first page
+/// of it, at once: that is no new try.
+const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
 type Flight = Shared<BoxFuture<'static, Result<Bytes, ReadFailure>>>;
 
@@ -43,8 +47,8 @@ impl Default for ReaderConfig {
 /// Answer to a read.
 #[derive(Clone, Debug)]
 pub enum Read {
-    /// The field's bytes, from memory.
-    Now(Bytes),
+    /// The field's bytes, from memory, or a failure that still stands.
+    Now(Result<Bytes, ReadFailure>),
     /// The field is being fetched.
     Later(Flight),
 }
@@ -71,6 +75,8 @@ pub struct FieldReader {
     runtime: Handle,
     cache: Arc<Mutex<FieldCache>>,
     flights: Arc<Mutex<HashMap<u32, Flight>>>,
+    /// Failures that still stand, and since when.
+    failed: Arc<Mutex<HashMap<u32, (Clock, ReadFailure)>>>,
     failures: Arc<Mutex<FailureLog>>,
     hits: AtomicU64,
     fields: Arc<AtomicU64>,
@@ -90,6 +96,7 @@ impl FieldReader {
             runtime,
             cache: Arc::new(Mutex::new(FieldCache::new(config.cache_bytes))),
             flights: Arc::default(),
+            failed: Arc::default(),
             failures: Arc::default(),
             hits: AtomicU64::new(0),
             fields: Arc::default(),
@@ -102,11 +109,14 @@ impl FieldReader {
         &self.source.table
     }
 
-    /// The field of a row. A flight goes on when its readers leave; failures are not kept, the next read tries again.
+    /// The field of a row. A flight goes on when its readers leave; a failure stands for a second, the next read tries again.
     pub fn read(&self, row: u32) -> Read {
         if let Some(field) = lock(&self.cache).get(row) {
             self.hits.fetch_add(1, Ordering::Relaxed);
-            return Read::Now(field);
+            return Read::Now(Ok(field));
+        }
+        if let Some(failure) = self.standing_failure(row) {
+            return Read::Now(Err(failure));
         }
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&row) {
@@ -114,17 +124,24 @@ impl FieldReader {
         }
         // A flight that landed between the two locks has left its field in the cache.
         if let Some(field) = lock(&self.cache).get(row) {
-            return Read::Now(field);
+            return Read::Now(Ok(field));
         }
         let flight = self.depart(row);
         flights.insert(row, flight.clone());
         Read::Later(flight)
     }
 
+    fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
+        let mut failed = lock(&self.failed);
+        failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
+        failed.get(&row).map(|(_, failure)| failure.clone())
+    }
+
     fn depart(&self, row: u32) -> Flight {
         let source = Arc::clone(&self.source);
         let (cache, flights) = (Arc::clone(&self.cache), Arc::clone(&self.flights));
         let (failures, fields) = (Arc::clone(&self.failures), Arc::clone(&self.fields));
+        let failed = Arc::clone(&self.failed);
         let label = source
             .table
             .rows
@@ -141,7 +158,10 @@ impl FieldReader {
                     fields.fetch_add(1, Ordering::Relaxed);
                     lock(&cache).insert(row, field.clone());
                 }
-                Err(failure) => lock(&failures).push(now_seconds(), failure.kind, &failure.message),
+                Err(failure) => {
+                    lock(&failures).push(now_seconds(), failure.kind, &failure.message);
+                    lock(&failed).insert(row, (Clock::now(), failure.clone()));
+                }
             }
             lock(&flights).remove(&row);
             outcome

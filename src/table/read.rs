@@ -31,13 +31,16 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::meta::{self, Checksums, Summary};
 use super::row::{Object, Row, Table};
 use super::rows::{ObjectSet, RowReader};
-use super::schema::{self, ROW_COLUMNS, ROW_GROUP_ROWS, TableError};
+use super::schema::{self, ROW_COLUMNS, ROW_GROUP_ROWS, TableError, column};
 
 /// Bytes at a file's end that are read at once: the footers of all but the largest tables.
 const TAIL_BYTES: u64 = 64 << 10;
 
 /// Most rows of a row group that are believed; our own have 131,072.
 const GROUP_ROWS_MAX: u64 = 16 << 20;
+
+/// Most rows that memory is reserved for at once, on the footer's word.
+const RESERVED_ROWS: u64 = 1 << 20;
 
 /// Most bytes of a row group.
 const GROUP_BYTES_MAX: u64 = 1 << 30;
@@ -186,7 +189,8 @@ impl TableFile {
         &self,
         range: Range<u64>,
     ) -> Result<(Vec<Row>, Vec<Object>), TableError> {
-        let mut rows = Vec::new();
+        let wanted = range.end.min(self.summary.rows).saturating_sub(range.start);
+        let mut rows = Vec::with_capacity(usize::try_from(wanted.min(RESERVED_ROWS)).unwrap_or(0));
         let mut objects = ObjectSet::default();
         let mut group_start = 0_u64;
         for (index, group) in self.footer.metadata().row_groups().iter().enumerate() {
@@ -212,7 +216,10 @@ impl TableFile {
         rows: &mut Vec<Row>,
         objects: &mut ObjectSet,
     ) -> Result<(), TableError> {
-        let mask = ProjectionMask::columns(self.footer.parquet_schema(), ROW_COLUMNS);
+        let columns = ROW_COLUMNS
+            .into_iter()
+            .filter(|name| !self.is_all_null(index, name));
+        let mask = ProjectionMask::columns(self.footer.parquet_schema(), columns);
         let span = self.group_bytes(index)?;
         let to_usize = |number: u64| {
             usize::try_from(number).map_err(|_error| TableError::damaged("too large"))
@@ -230,6 +237,25 @@ impl TableFile {
             row_reader.batch(&batch.map_err(|error| TableError::damaged(error.to_string()))?)?;
         }
         row_reader.finish(count)
+    }
+
+    /// Whether a text column that is mostly empty is empty in this row group: decoding nulls into a dictionary is slow.
+    fn is_all_null(&self, index: usize, name: &str) -> bool {
+        [column::REASON, column::OBJECT_ETAG].contains(&name)
+            && self
+                .footer
+                .metadata()
+                .row_groups()
+                .get(index)
+                .and_then(|group| {
+                    let chunk = group
+                        .columns()
+                        .iter()
+                        .find(|chunk| chunk.column_descr().name() == name)?;
+                    let nulls = chunk.statistics()?.null_count_opt()?;
+                    Some(u64::try_from(group.num_rows()) == Ok(nulls))
+                })
+                .unwrap_or(false)
     }
 
     /// All bytes of a row group, in one read.

@@ -258,13 +258,13 @@ impl<'a> Columns<'a> {
             },
             field: whole::<Int32Array>(batch, column::FIELD)?.values(),
             status: Texts::of(batch, column::STATUS)?,
-            reason: Texts::of(batch, column::REASON)?,
+            reason: Texts::optional(batch, column::REASON)?,
             kind: whole::<Int32Array>(batch, column::KIND)?.values(),
             size: Nullable {
                 values: size.values(),
                 array: size,
             },
-            etag: Texts::of(batch, column::OBJECT_ETAG)?,
+            etag: Texts::optional(batch, column::OBJECT_ETAG)?,
         })
     }
 }
@@ -311,7 +311,8 @@ impl Nullable<'_, i64> {
 
 /// Texts through a dictionary.
 struct Texts<'a> {
-    keys: &'a Int32Array,
+    /// `None` for a column of nulls, which is not even decoded.
+    keys: Option<&'a Int32Array>,
     texts: Vec<Option<&'a str>>,
 }
 
@@ -324,17 +325,29 @@ impl<'a> Texts<'a> {
             .downcast_ref()
             .ok_or_else(|| TableError::damaged(format!("column {name} holds no text")))?;
         Ok(Self {
-            keys: dictionary.keys(),
+            keys: Some(dictionary.keys()),
             texts: values.iter().collect(),
         })
     }
 
+    /// A column that may have been left out of the batch, being all null.
+    fn optional(batch: &'a RecordBatch, name: &'static str) -> Result<Self, TableError> {
+        if batch.column_by_name(name).is_none() {
+            return Ok(Self {
+                keys: None,
+                texts: Vec::new(),
+            });
+        }
+        Self::of(batch, name)
+    }
+
     /// Position in the dictionary, or `None` for null.
     fn key(&self, index: usize) -> Option<usize> {
-        if self.keys.is_null(index) {
+        let keys = self.keys?;
+        if keys.is_null(index) {
             return None;
         }
-        usize::try_from(*self.keys.values().get(index)?).ok()
+        usize::try_from(*keys.values().get(index)?).ok()
     }
 }
 

@@ -469,7 +469,9 @@ impl Tree for MountTree {
                 state: CellState::Present(row),
                 ..
             } => match self.reader.read(row) {
-                Read::Now(field) => Answer::Now(Ok(Self::slice(&field, offset, size))),
+                Read::Now(field) => {
+                    Answer::Now(field.map(|field| Self::slice(&field, offset, size)))
+                }
                 Read::Later(flight) => Answer::Later(
                     flight
                         .map(move |field| field.map(|field| Self::slice(&field, offset, size)))

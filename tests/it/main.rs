@@ -2,7 +2,11 @@
 
 // `cfg(test)` tells clippy that these modules are tests, helpers included.
 #[cfg(test)]
+mod architecture; // the house of the code
+#[cfg(test)]
 mod decode_corpus; // decoded values against ecCodes
+#[cfg(test)]
+mod decode_hostile; // hostile bytes into the decoder
 #[cfg(test)]
 mod decode_packings;
 #[cfg(test)]
@@ -12,14 +16,24 @@ mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
-mod grib_corpus; // sections, identity, grids against ecCodes'
+mod grib_coordinates; // coordinates of every grid against ecCodes'
+#[cfg(test)]
+mod grib_corpus; // sections, identity, time against ecCodes'
+#[cfg(test)]
+mod grib_hops; // files walked by their headers; broken messages
+#[cfg(test)]
+mod grib_products; // every product template against ecCodes'
+#[cfg(test)]
+mod grib_projections; // projections on every shape of the earth against ecCodes'
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
+mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
 mod naming; // names against ecCodes'
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
-mod table; // Parquet: round trips, readers, hostile bytes
+mod support;
 #[cfg(test)]
-mod support; // servers and folders for the others
+mod table; // Parquet: round trips, readers, hostile bytes // servers and folders for the others

@@ -1,11 +1,9 @@
 //! The table's Parquet form: what is written is read, stays small, and damaged files are errors.
 
 #![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    reason = "helpers of tests: a panic is a failed test, the numbers are small"
+    reason = "the numbers are small"
 )]
 
 use std::path::Path;

@@ -23,9 +23,10 @@
 mod bitmap;
 mod ccsds;
 mod complex;
-mod delegate;
 mod error;
+mod fence;
 mod ieee;
+mod jpeg2000;
 mod png;
 mod request;
 mod runlength;
@@ -70,7 +71,7 @@ pub fn supported(section5: &[u8]) -> Result<Packing, DecodeError> {
 /// Any [`DecodeError`]; then `out` holds nothing of use. [`DecodeError::Count`] if `out` has not as many places as the
 /// field has points.
 pub fn decode(field: &Packed<'_>, out: &mut [f32]) -> Result<(), DecodeError> {
-    delegate::fence(|| all(field, out))
+    fence::fence(|| all(field, out))
 }
 
 /// All values of a field, as [`decode`] but not rounded to f32.
@@ -78,7 +79,7 @@ pub fn decode(field: &Packed<'_>, out: &mut [f32]) -> Result<(), DecodeError> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_f64(field: &Packed<'_>, out: &mut [f64]) -> Result<(), DecodeError> {
-    delegate::fence(|| all(field, out))
+    fence::fence(|| all(field, out))
 }
 
 /// Values of the points from `first` on, as many as `out` holds. Unpacks nothing else where the packing allows (5.0, 5.4);
@@ -87,7 +88,7 @@ pub fn decode_f64(field: &Packed<'_>, out: &mut [f64]) -> Result<(), DecodeError
 /// # Errors
 /// As [`decode`]; [`DecodeError::Count`] if the field has fewer points.
 pub fn decode_range(field: &Packed<'_>, first: usize, out: &mut [f32]) -> Result<(), DecodeError> {
-    delegate::fence(|| range(field, first, out))
+    fence::fence(|| range(field, first, out))
 }
 
 fn range(field: &Packed<'_>, first: usize, out: &mut [f32]) -> Result<(), DecodeError> {
@@ -228,7 +229,7 @@ fn dense<V: Value>(
         Layout::Simple { scale, bits } => simple::decode(scale, *bits, data, first, out),
         Layout::Complex(packing) => complex::decode(packing, data, out),
         Layout::Ieee { octets } => ieee::decode(*octets, data, first, out),
-        Layout::Jpeg2000 { scale } => delegate::jpeg2000(scale, data, out),
+        Layout::Jpeg2000 { scale } => jpeg2000::decode(scale, data, out),
         Layout::Png { scale } => png::decode(scale, data, out),
         Layout::Ccsds(packing) => ccsds::decode(packing, data, out),
         Layout::RunLength(packing) => runlength::decode(packing, section5, data, out),

@@ -33,6 +33,17 @@ pub(super) fn decode<V: Value>(
                 *out = V::nearest(scale.apply(f64::from(i32::from(integer))));
             }
         }
+        24 => {
+            for (out, &[a, b, c]) in out.iter_mut().zip(aligned(3).as_chunks::<3>().0) {
+                let integer = i32::from_be_bytes([0, a, b, c]);
+                *out = V::nearest(scale.apply(f64::from(integer)));
+            }
+        }
+        32 => {
+            for (out, octets) in out.iter_mut().zip(aligned(4).as_chunks::<4>().0) {
+                *out = V::nearest(scale.apply(f64::from(u32::from_be_bytes(*octets))));
+            }
+        }
         _ => for_width!(bits, (), blocks[V](scale, data, bit, out)),
     }
     Ok(())
@@ -48,11 +59,7 @@ fn blocks<V: Value, const W: u32, const N: usize>(
     for out in out.chunks_mut(BLOCK) {
         let integers = integers.get_mut(..out.len()).unwrap_or_default();
         fixed::<W, N>(data, bit, integers);
-        if W < 32 {
-            scale.small(integers, out);
-        } else {
-            scale.full(integers, out);
-        }
+        scale.small(integers, out);
         bit += u64::from(W) * out.len() as u64;
     }
 }

@@ -1,0 +1,39 @@
+//! How a read fails: in kinds that a mount can turn into an errno, with a sentence for people.
+
+use std::fmt;
+
+/// What kind of failure kept a chunk from being read. Errno is decided from it, in `fuse/errno.rs` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The object is not there (404), the server failed, the body was short.
+    Unavailable,
+    /// 401 or 403.
+    Forbidden,
+    /// The object is not the one that was indexed or first seen.
+    Changed,
+    /// The deadline passed.
+    TimedOut,
+    /// The bytes are no such message: bad GRIB, another message, a decoder's error.
+    Invalid,
+    /// The message should exist but could not be placed or has not arrived.
+    Pending,
+    /// A panic or a bug of ours.
+    Internal,
+}
+
+/// A failed read: its kind and the sentence for log and status file (chunk, location, byte range, cause).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadFailure {
+    /// Kind of failure.
+    pub kind: FailureKind,
+    /// What failed, where and why; never holds credentials.
+    pub message: String,
+}
+
+impl fmt::Display for ReadFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ReadFailure {}
