@@ -45,6 +45,7 @@ class Field:
     latitudes: np.ndarray | None = None
     longitudes: np.ndarray | None = None
     values: np.ndarray | None = None
+    slack: tuple = (0.0, 0.0)
 
     @property
     def step(self):
@@ -108,6 +109,20 @@ def in_store_order(flat, ni, nj, scanning):
     return rows
 
 
+def slack(h, ni, nj):
+    """By how many degrees of latitude and of longitude the coded ends of a grid and its increments disagree.
+
+    Increments are coded in micro-degrees, so 1/6 degree over 300 rows misses the coded end by 1e-4; some grids contradict themselves outright.
+    ecCodes adds up increments along latitude and divides between the ends along longitude; within this, either is right.
+    """
+    degrees = lambda name: get(h, name + "InDegrees")
+    dj, di = degrees("jDirectionIncrement"), degrees("iDirectionIncrement")
+    high = abs(degrees("latitudeOfFirstGridPoint") - degrees("latitudeOfLastGridPoint"))
+    east = (degrees("longitudeOfLastGridPoint") - degrees("longitudeOfFirstGridPoint")) % 360
+    return (0.0 if dj is None else abs(dj * (nj - 1) - high),
+            0.0 if di is None else min(abs(di * (ni - 1) % 360 - way) for way in (east, -east % 360)))
+
+
 def surface(h):
     kind = get(h, "typeOfFirstFixedSurface", 255)
     kind = int(kind) if str(kind).isdigit() else ec.codes_get_long(h, "typeOfFirstFixedSurface")
@@ -155,8 +170,10 @@ def read_field(path, body, offset, length, fields, keep_values):
                 if keep_values:
                     field.values = single
                 try:
-                    field.latitudes = in_store_order(ec.codes_get_array(h, "latitudes"), ni, nj, scanning)
-                    field.longitudes = in_store_order(ec.codes_get_array(h, "longitudes"), ni, nj, scanning)
+                    # ecCodes gives values of alternating rows as coded, but the coordinates as if no row were turned.
+                    field.latitudes = in_store_order(ec.codes_get_array(h, "latitudes"), ni, nj, scanning & ~0x10)
+                    field.longitudes = in_store_order(ec.codes_get_array(h, "longitudes"), ni, nj, scanning & ~0x10)
+                    field.slack = slack(h, ni, nj) if grid == "regular_ll" else (0.0, 0.0)
                 except ec.CodesInternalError:
                     pass  # a grid section that contradicts itself: ecCodes has no coordinates
         field.window = window_seconds(h)

@@ -317,7 +317,7 @@ fn a_gap_is_no_file_and_what_could_not_be_placed_is_a_file_that_fails() {
         find(&tree, "run_time.zarr/tp/0.0.0.0"),
         Err(Missing::NoSuchName { .. })
     ));
-    assert!(matches!(find(&tree, "run_time.zarr/tp/0.2.0.0"), Ok(_)));
+    assert!(find(&tree, "run_time.zarr/tp/0.2.0.0").is_ok());
 
     // A file of the list that is missing: its cells are there, have their size, and raise.
     bed.server.fault(&format!("/{FILE}"), Fault::Status(404));
@@ -352,8 +352,9 @@ fn a_gap_is_no_file_and_what_could_not_be_placed_is_a_file_that_fails() {
 
 #[test]
 fn an_index_of_another_file_is_not_believed_where_a_header_shows_it() {
-    let bed = Bed::new();
-    // The first file is the sample of most kinds. Its index is that of the step before with other words: every offset is wrong.
+    let mut bed = Bed::new();
+    // Alone, the first file is the sample of all its kinds. Its index is that of the step before with other words: every offset is wrong.
+    bed.files.truncate(1);
     let first = &bed.files[0];
     let index = bed
         .server
