@@ -6,11 +6,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::{bytes_text, count_text, grouped};
-use super::{Failure, StorageArgs, runtime};
+use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::horizontal::{describe as describe_grid, dimensions as grid_dimensions};
 use crate::dataset::{Collection, FieldArray, GridGroup};
-use crate::scan::{SaveError, load};
+use crate::scan::load;
 use crate::table::row::{Status, Table};
 use crate::time::step_text;
 
@@ -32,10 +32,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let table = runtime()?
         .block_on(load(&source, &storage))
-        .map_err(|error| match error {
-            SaveError::Storage(_) => Failure::failed(error),
-            other => Failure::usage(other),
-        })?;
+        .map_err(|error| load_failure(&error))?;
     let collection = Collection::build(Arc::new(table), None);
     if args.json {
         println!("{}", describe(&collection));

@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::{Failure, StorageArgs, runtime};
+use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::Collection;
 use crate::fuse::daemon::{self, DaemonError};
 use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, options};
 use crate::location::Location;
-use crate::scan::{SaveError, load};
+use crate::scan::load;
 use crate::slices::BestRule;
 use crate::storage::Storage;
 use crate::store::{FieldReader, ReaderConfig};
@@ -35,10 +35,10 @@ pub(super) struct MountArgs {
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options, comma separated (allow_other, uid=N, gid=N, ...)
+    /// Mount options, comma separated (`allow_other`, uid=N, gid=N, ...)
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Show run totals of accumulations in best_available.zarr, although their windows change from cell to cell
+    /// Show run totals of accumulations in `best_available.zarr`, although their windows change from cell to cell
     #[arg(long)]
     best_totals: bool,
     /// Started by `gribfs mount` itself
@@ -63,13 +63,7 @@ pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     arguments.push("--in-background".into());
     let started = daemon::spawn(&program, arguments, daemon::START_DEADLINE);
-    started.map_err(|error| match error {
-        DaemonError::Failed { reason, code } => Failure {
-            message: reason,
-            code: if code == Some(2) { 2 } else { 1 },
-        },
-        other => Failure::failed(other),
-    })?;
+    started.map_err(|error| daemon_failure(&error))?;
     let shown = args
         .directory
         .canonicalize()
@@ -165,7 +159,7 @@ fn start(
         &args.directory,
         &mount_config,
     )
-    .map_err(mount_failure)?;
+    .map_err(|error| mount_failure(&error))?;
     Ok((session, signals))
 }
 
@@ -177,10 +171,7 @@ fn tree(
 ) -> Result<MountTree, Failure> {
     let table = runtime
         .block_on(load(source, &storage))
-        .map_err(|error| match error {
-            SaveError::Storage(_) => Failure::failed(error),
-            other => Failure::usage(other),
-        })?;
+        .map_err(|error| load_failure(&error))?;
     let table = Arc::new(table);
     let collection = Arc::new(Collection::build(Arc::clone(&table), None));
     if collection.groups.is_empty() {
@@ -208,11 +199,23 @@ fn tree(
     Ok(MountTree::new(collection, Arc::new(reader), tree_config))
 }
 
-fn mount_failure(error: MountError) -> Failure {
-    match error {
-        MountError::Absent { .. }
-        | MountError::NotADirectory { .. }
-        | MountError::NotEmpty { .. } => Failure::usage(error),
-        _ => Failure::failed(error),
+/// What the background process said, with the exit code that it would have had here.
+fn daemon_failure(error: &DaemonError) -> Failure {
+    if let DaemonError::Failed { code: Some(2), .. } = error {
+        Failure::usage(error)
+    } else {
+        Failure::failed(error)
+    }
+}
+
+fn mount_failure(error: &MountError) -> Failure {
+    let usage = matches!(
+        error,
+        MountError::Absent { .. } | MountError::NotADirectory { .. } | MountError::NotEmpty { .. }
+    );
+    if usage {
+        Failure::usage(error)
+    } else {
+        Failure::failed(error)
     }
 }

@@ -62,7 +62,7 @@ impl FetchError {
     }
 }
 
-/// Identity of an object's content as first seen: size and ETag.
+/// Identity of an object's content as first seen: size and `ETag`.
 #[derive(Clone, Debug, Default)]
 struct Pin {
     size: Option<u64>,
@@ -174,7 +174,7 @@ impl Source {
         Ok(little_endian(values))
     }
 
-    /// Holds an object to what it was when first seen (or indexed): its size and ETag.
+    /// Holds an object to what it was when first seen (or indexed): its size and `ETag`.
     fn pin(&self, object: u32, fetched: &Fetched) -> Result<(), FetchError> {
         let indexed = self.table.objects.get(object as usize);
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,8 +18,8 @@ use crate::storage::Storage;
 use crate::table::row::{Row, Table};
 use crate::time::step_text;
 
-/// How long a failure stands before the next read tries again. When a read fails, the kernel asks once more for the first page
-/// of it, at once: that is no new try.
+/// How long a failure stands for the request that follows it. When a read fails, the kernel asks once more for the first page of
+/// it, at once: that one gets the same answer instead of a new try, and the reader after it a new try.
 const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
 type Flight = Shared<BoxFuture<'static, Result<Bytes, ReadFailure>>>;
@@ -109,7 +109,8 @@ impl FieldReader {
         &self.source.table
     }
 
-    /// The field of a row. A flight goes on when its readers leave; a failure stands for a second, the next read tries again.
+    /// The field of a row. A flight goes on when its readers leave; a failure answers the
+    /// kernel's second try as well, then the next read tries anew.
     pub fn read(&self, row: u32) -> Read {
         if let Some(field) = lock(&self.cache).get(row) {
             self.hits.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +135,7 @@ impl FieldReader {
     fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
         let mut failed = lock(&self.failed);
         failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
-        failed.get(&row).map(|(_, failure)| failure.clone())
+        failed.remove(&row).map(|(_, failure)| failure)
     }
 
     fn depart(&self, row: u32) -> Flight {

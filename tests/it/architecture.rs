@@ -4,6 +4,11 @@
 //! module or arrow is a decision that is made here. The reader is textual: comments are dropped, then the heads of `crate::a`
 //! and `crate::{a, b::c}` are gathered.
 
+#![expect(
+    clippy::string_slice,
+    reason = "positions come from find and match_indices on the same text"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,15 +16,15 @@ mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
-mod grib_coordinates; // coordinates of every grid against ecCodes'
+mod grib_coordinates;
 #[cfg(test)]
-mod grib_corpus; // sections, identity, time against ecCodes'
+mod grib_corpus; // sections, identity, grids against ecCodes'
 #[cfg(test)]
-mod grib_hops; // files walked by their headers; broken messages
+mod grib_hops;
 #[cfg(test)]
-mod grib_products; // every product template against ecCodes'
+mod grib_products;
 #[cfg(test)]
-mod grib_projections; // projections on every shape of the earth against ecCodes'
+mod grib_projections;
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
 #[cfg(test)]

@@ -269,9 +269,8 @@ fn every_fault_has_its_kind_and_the_next_read_works() {
             "{what}: {failure}"
         );
         bed.server.heal();
-        // A failure stands for a second, so that the kernel's second try is none.
+        // The kernel asks again at once: that is no new try. The read after it is.
         assert_eq!(bed.read(&tree, CHUNK).unwrap_err(), failure, "{what}");
-        std::thread::sleep(Duration::from_millis(1100));
     }
     bed.read(&tree, CHUNK).unwrap();
 }
@@ -318,7 +317,7 @@ fn a_gap_is_no_file_and_what_could_not_be_placed_is_a_file_that_fails() {
         find(&tree, "run_time.zarr/tp/0.0.0.0"),
         Err(Missing::NoSuchName { .. })
     ));
-    assert!(matches!(find(&tree, "run_time.zarr/tp/0.2.0.0"), Ok(_)));
+    assert!(find(&tree, "run_time.zarr/tp/0.2.0.0").is_ok());
 
     // A file of the list that is missing: its cells are there, have their size, and raise.
     bed.server.fault(&format!("/{FILE}"), Fault::Status(404));

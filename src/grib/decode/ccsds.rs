@@ -401,24 +401,24 @@ impl Stream<'_> {
                 zeros,
                 count: found,
                 behind,
-            } = CODES[usize::from(ones)];
-            let first = u32::from(zeros[0]).wrapping_add(carried);
+            } = CODES.get(usize::from(ones)).unwrap_or(&NO_CODES);
+            let first = zeros[0].wrapping_add(carried);
             large |= first;
             if let Some(out) = out
                 .get_mut(filled..)
                 .and_then(<[u32]>::first_chunk_mut::<SLACK>)
             {
-                *out = zeros.map(u32::from);
+                *out = *zeros;
                 out[0] = first;
             }
-            filled += usize::from(found);
+            filled += *found as usize;
             if filled >= count {
                 // The octet may hold ones of what follows.
                 let last = (count..filled).fold(ones, |ones, _| ones & ones.wrapping_sub(1));
                 self.bit = (self.bit & !7) + 8 * (at as u64 + 1) - u64::from(last.trailing_zeros());
                 return Ok(large);
             }
-            carried = if found == 0 { first } else { u32::from(behind) };
+            carried = if *found == 0 { first } else { *behind };
         }
         let found = self.data.len() as u64 * 8;
         Err(DecodeError::Truncated {
@@ -431,20 +431,26 @@ impl Stream<'_> {
 /// The unary codes that end within an octet.
 #[derive(Clone, Copy)]
 struct Codes {
-    /// Zeros before each one; 8 for the octet without ones.
-    zeros: [u8; SLACK],
+    /// Zeros before each one; 8 for the octet without ones. As wide as the samples, so that eight are copied at once.
+    zeros: [u32; SLACK],
     /// Number of ones.
-    count: u8,
+    count: u32,
     /// Zeros behind the last one.
-    behind: u8,
+    behind: u32,
 }
 
+const NO_CODES: Codes = Codes {
+    zeros: [8, 0, 0, 0, 0, 0, 0, 0],
+    count: 0,
+    behind: 8,
+};
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, where an index out of bounds is an error"
+)]
 static CODES: [Codes; 256] = {
-    let mut table = [Codes {
-        zeros: [8, 0, 0, 0, 0, 0, 0, 0],
-        count: 0,
-        behind: 8,
-    }; 256];
+    let mut table = [NO_CODES; 256];
     let mut octet = 1;
     while octet < 256 {
         let mut codes = Codes {
