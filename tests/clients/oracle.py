@@ -229,6 +229,9 @@ def arrays(fields):
         if step_type != "accum":
             named[name if step_type == "instant" else (name, f"{name}_{step_type}")] = {cell(f): f for f in members}
             continue
+        if members[0].number == (0, 1, 52, 98):
+            # ECMWF's local (0, 1, 193) is `tp` in metres; this one, in kg m-2, must not share its array.
+            name = f"{name}_p0_1_52"
         period = min((f.window[0] for f in members if f.window[0] > 0), default=None)
         total = {cell(f): f for f in members if f.window[0] == 0}
         if period is None:
@@ -257,4 +260,4 @@ def best(cells):
 
 def is_run_total(name, cells):
     """Accumulations from the start of the run, which BestAvailable leaves out."""
-    return not name.endswith("h") and any(field.step_type == "accum" for field in cells.values())
+    return isinstance(name, str) and not name.endswith("h") and any(field.step_type == "accum" for field in cells.values())
