@@ -15,6 +15,7 @@ mod info;
 mod mount;
 mod output;
 mod umount;
+mod view;
 
 use std::process::ExitCode;
 

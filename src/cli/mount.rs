@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::view::ViewArgs;
 use super::{Failure, StorageArgs, runtime};
 use crate::config;
 use crate::dataset::Collection;
@@ -14,7 +15,6 @@ use crate::fuse::daemon::{self, DaemonError};
 use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, options};
 use crate::location::Location;
 use crate::scan::{SaveError, load};
-use crate::slices::BestRule;
 use crate::storage::Storage;
 use crate::store::{FieldReader, ReaderConfig};
 use crate::vfs::{MountTree, TreeConfig};
@@ -38,12 +38,11 @@ pub(super) struct MountArgs {
     /// Mount options, comma separated (allow_other, uid=N, gid=N, ...)
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Show run totals of accumulations in best_available.zarr, although their windows change from cell to cell
-    #[arg(long)]
-    best_totals: bool,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
+    #[command(flatten)]
+    view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -182,7 +181,13 @@ fn tree(
             other => Failure::usage(other),
         })?;
     let table = Arc::new(table);
-    let collection = Arc::new(Collection::build(Arc::clone(&table), None));
+    let collection = Arc::new(Collection::build(Arc::clone(&table), args.view.as_of));
+    if let (true, Some(as_of)) = (collection.runs.is_empty(), args.view.as_of) {
+        return Err(Failure::usage(format!(
+            "--as-of {}: no run is as old as that",
+            as_of.path_name()
+        )));
+    }
     if collection.groups.is_empty() {
         return Err(Failure::failed(format!(
             "{source}: no message of this table can be shown; `gribfs info` says why"
@@ -199,10 +204,8 @@ fn tree(
         .unwrap_or_default();
     let tree_config = TreeConfig {
         source: source.to_string(),
-        best: BestRule {
-            totals: args.best_totals,
-            ..BestRule::default()
-        },
+        best: args.view.best(),
+        format: args.view.format(),
         modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
     };
     Ok(MountTree::new(collection, Arc::new(reader), tree_config))

@@ -20,6 +20,8 @@ pub struct Collection {
     pub runs: Vec<Instant>,
     /// One group per grid; the first is the main one: the grid with most messages.
     pub groups: Vec<GridGroup>,
+    /// Latest reference time that was let in, if there was a limit.
+    pub as_of: Option<Instant>,
 }
 
 /// The arrays on one grid.
@@ -170,6 +172,7 @@ impl Collection {
             table,
             runs,
             groups,
+            as_of,
         }
     }
 

@@ -175,7 +175,10 @@ fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &Gri
             data_type: DataType::Float32,
             fill: Fill::NaN,
             attributes,
-            content: Content::Fields(*array),
+            content: Content::Fields {
+                group: index,
+                array: *array,
+            },
         });
     }
 
