@@ -230,7 +230,16 @@ mod tests {
             assert_eq!(parse_step(&step_text(step)), Some(step));
         }
         assert_eq!(parse_step("1d6h"), Some(108_000));
-        for text in ["", "-", "24", "h", "6h6h", "6m1h", "six", "9999999999999999d"] {
+        for text in [
+            "",
+            "-",
+            "24",
+            "h",
+            "6h6h",
+            "6m1h",
+            "six",
+            "9999999999999999d",
+        ] {
             assert_eq!(parse_step(text), None, "{text}");
         }
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::{bytes_text, count_text, grouped};
+use super::selection::SelectionArgs;
 use super::{Failure, StorageArgs, runtime};
 use crate::config;
 use crate::dataset::horizontal::{describe as describe_grid, dimensions as grid_dimensions};
@@ -15,7 +16,9 @@ use crate::table::row::{Status, Table};
 use crate::time::step_text;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  gribfs info gfs.parquet")]
+#[command(
+    after_help = "Examples:\n  gribfs info gfs.parquet\n  gribfs info gfs.parquet --variable 't*' --step 0h..24h"
+)]
 pub(super) struct InfoArgs {
     /// Table: a file X.parquet, a directory of tables, or a URL
     #[arg(value_name = "TABLE")]
@@ -23,6 +26,8 @@ pub(super) struct InfoArgs {
     /// Print as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -36,7 +41,9 @@ pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
             SaveError::Storage(_) => Failure::failed(error),
             other => Failure::usage(other),
         })?;
-    let collection = Collection::build(Arc::new(table), None);
+    let collection = args
+        .selection
+        .select(Collection::build(Arc::new(table), None))?;
     if args.json {
         println!("{}", describe(&collection));
     } else {
@@ -56,6 +63,11 @@ fn print(source: &str, collection: &Collection) {
         "  bytes referred to  {}",
         bytes_text(table.rows.iter().filter_map(|row| row.length).sum())
     );
+    if !collection.selection.is_everything() {
+        let arrays = collection.groups.iter().flat_map(|group| &group.arrays);
+        let selected: usize = arrays.map(|array| array.cells.len()).sum();
+        println!("  cells selected     {}", grouped(selected as u64));
+    }
     for (status, count) in statuses(table) {
         if status != Status::Placed {
             println!("  {:<18} {}", status.as_str(), grouped(count));

@@ -14,6 +14,7 @@ mod index;
 mod info;
 mod mount;
 mod output;
+mod selection;
 mod umount;
 mod view;
 

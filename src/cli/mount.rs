@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::selection::SelectionArgs;
 use super::view::ViewArgs;
 use super::{Failure, StorageArgs, runtime};
 use crate::config;
@@ -23,6 +24,7 @@ use crate::vfs::{MountTree, TreeConfig};
 #[command(after_help = "\
 Examples:
   gribfs mount gfs.parquet /mnt/gfs
+  gribfs mount gfs.parquet /mnt/gfs --variable t2m,gh --level 500 --step 0h..48h
   python3 -c 'import xarray; print(xarray.open_zarr(\"/mnt/gfs/best_available.zarr\"))'
   gribfs umount /mnt/gfs")]
 pub(super) struct MountArgs {
@@ -41,6 +43,8 @@ pub(super) struct MountArgs {
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     view: ViewArgs,
     #[command(flatten)]
@@ -181,7 +185,7 @@ fn tree(
             other => Failure::usage(other),
         })?;
     let table = Arc::new(table);
-    let collection = Arc::new(Collection::build(Arc::clone(&table), args.view.as_of));
+    let collection = Collection::build(Arc::clone(&table), args.view.as_of);
     if let (true, Some(as_of)) = (collection.runs.is_empty(), args.view.as_of) {
         return Err(Failure::usage(format!(
             "--as-of {}: no run is as old as that",
@@ -193,6 +197,7 @@ fn tree(
             "{source}: no message of this table can be shown; `gribfs info` says why"
         )));
     }
+    let collection = Arc::new(args.selection.select(collection)?);
     let reader = FieldReader::new(
         table,
         storage,

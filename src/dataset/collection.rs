@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cells::{CellKey, CellState, Cells};
 use super::levels::LevelAxis;
 use super::place::{GroupDraft, Place, place_kinds};
+use super::selection::Selection;
 use crate::grib::grid::Grid;
 use crate::grib::naming::ArrayNaming;
 use crate::table::row::{Row, Status, Table};
@@ -22,6 +23,8 @@ pub struct Collection {
     pub groups: Vec<GridGroup>,
     /// Latest reference time that was let in, if there was a limit.
     pub as_of: Option<Instant>,
+    /// What was selected of the table's rows.
+    pub selection: Selection,
 }
 
 /// The arrays on one grid.
@@ -173,6 +176,7 @@ impl Collection {
             runs,
             groups,
             as_of,
+            selection: Selection::default(),
         }
     }
 

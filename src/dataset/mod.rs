@@ -9,8 +9,10 @@ pub mod collection;
 pub mod horizontal;
 pub mod levels;
 mod place;
+pub mod selection;
 
 pub use cells::CellState;
 pub use collection::{Collection, FieldArray, GridGroup};
 pub use horizontal::Horizontal;
 pub use levels::LevelAxis;
+pub use selection::Selection;

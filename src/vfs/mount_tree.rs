@@ -112,7 +112,8 @@ impl MountTree {
         };
         // As it stood then, and no later than what is mounted itself.
         let limit = base.as_of.map_or(instant, |limit| limit.min(instant));
-        let built = Arc::new(Collection::build(Arc::clone(&base.table), Some(limit)));
+        let built = Collection::build(Arc::clone(&base.table), Some(limit));
+        let built = Arc::new(base.selection.apply(built));
         let mut collections = self
             .collections
             .write()
