@@ -92,7 +92,7 @@ fn print(source: &str, collection: &Collection) {
         } else {
             format!(" (group {})", group.name)
         };
-        println!("  grid{name}: {}", describe_grid(&group.grid));
+        println!("  grid{name}: {}", grid_text(group));
         println!("  steps: {}", steps_text(&group.steps));
         if !group.members.is_empty() {
             println!(
@@ -174,11 +174,21 @@ fn dimensions(array: &FieldArray, group: &GridGroup) -> Vec<String> {
             .map(|axis| axis.level_type.name.to_string()),
     );
     names.extend(
-        grid_dimensions(&group.grid)
+        grid_dimensions(&group.grid, group.crop.as_ref())
             .into_iter()
             .map(|(name, _)| name),
     );
     names
+}
+
+/// A grid in words, and how much of it is selected.
+fn grid_text(group: &GridGroup) -> String {
+    let mut text = describe_grid(&group.grid);
+    if let Some(crop) = &group.crop {
+        let (rows, columns) = crop.shape();
+        text += &format!("; selected {rows} x {columns}");
+    }
+    text
 }
 
 /// Steps as ranges of one stride: `0h..120h by 1h, 123h..384h by 3h`.
@@ -233,8 +243,8 @@ fn describe(collection: &Collection) -> Value {
                 .collect();
             json!({
                 "group": group.name,
-                "grid": describe_grid(&group.grid),
-                "points": group.grid.points(),
+                "grid": grid_text(group),
+                "points": grid_dimensions(&group.grid, group.crop.as_ref()).iter().map(|(_, length)| length).product::<u64>(),
                 "steps_seconds": group.steps,
                 "members": group.members,
                 "levels": group.levels.iter().map(|axis| json!({

@@ -202,7 +202,10 @@ fn tree(
         table,
         storage,
         runtime.handle().clone(),
-        &ReaderConfig::default(),
+        &ReaderConfig {
+            bounds: collection.selection.bounds,
+            ..ReaderConfig::default()
+        },
     );
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::Failure;
-use crate::dataset::Collection;
 use crate::dataset::selection::{LevelChoice, Selection, Span};
+use crate::dataset::{BoundingBox, Collection};
 use crate::time::{Instant, parse_step};
 
 /// Flags of selection, common to all commands that show a collection.
@@ -26,6 +26,9 @@ pub(super) struct SelectionArgs {
     /// Runs by reference time: 2026-11-22T00 or 2026-11-20..2026-11-22T18
     #[arg(long, value_name = "INSTANT[..INSTANT],..")]
     run: Vec<String>,
+    /// Box to cut out, in degrees (35,-10,60,30): west may be larger than east, across the date line
+    #[arg(long, value_name = "S,W,N,E", allow_hyphen_values = true)]
+    bbox: Option<String>,
 }
 
 impl SelectionArgs {
@@ -48,8 +51,26 @@ impl SelectionArgs {
                 "2026-11-22T00 or 2026-11-20..2026-11-22T18",
                 instant,
             )?,
+            bounds: self.bbox.as_deref().map(bounds).transpose()?,
         })
     }
+}
+
+/// `35,-10,60,30`: south, west, north, east.
+fn bounds(text: &str) -> Result<BoundingBox, Failure> {
+    let degrees: Option<Vec<f64>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok())
+        .collect();
+    let bounds = match degrees.as_deref() {
+        Some([south, west, north, east]) => BoundingBox::new(*south, *west, *north, *east),
+        _ => None,
+    };
+    bounds.ok_or_else(|| {
+        Failure::usage(format!(
+            "--bbox {text}: a box is south,west,north,east in degrees, such as 35,-10,60,30"
+        ))
+    })
 }
 
 /// `isobaricInhPa=500,850`: a type stands for the values up to the next one.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cells::{CellKey, CellState, Cells};
+use super::crop::Crop;
 use super::levels::LevelAxis;
 use super::place::{GroupDraft, Place, place_kinds};
 use super::selection::Selection;
@@ -34,6 +35,8 @@ pub struct GridGroup {
     pub name: String,
     /// The grid.
     pub grid: Grid,
+    /// The part of the grid that is shown, if not the whole.
+    pub crop: Option<Crop>,
     /// Steps that exist, in seconds, ascending.
     pub steps: Vec<i64>,
     /// Members that exist, ascending.
@@ -164,6 +167,7 @@ impl Collection {
                 GridGroup {
                     name,
                     grid,
+                    crop: None,
                     steps,
                     members,
                     levels: draft.levels,

@@ -6,6 +6,7 @@
 
 pub mod cells;
 pub mod collection;
+pub mod crop;
 pub mod horizontal;
 pub mod levels;
 mod place;
@@ -13,6 +14,7 @@ pub mod selection;
 
 pub use cells::CellState;
 pub use collection::{Collection, FieldArray, GridGroup};
+pub use crop::{BoundingBox, Crop};
 pub use horizontal::Horizontal;
 pub use levels::LevelAxis;
 pub use selection::Selection;

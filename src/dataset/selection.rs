@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 use super::cells::CellKey;
 use super::collection::{Collection, GridGroup};
+use super::crop::{BoundingBox, Crop};
+use super::horizontal::describe;
 use super::levels::LevelAxis;
 use crate::time::{Instant, step_text};
 
@@ -51,6 +53,8 @@ pub struct Selection {
     pub members: Vec<Span>,
     /// Reference times in seconds since 1970.
     pub runs: Vec<Span>,
+    /// The part of each grid that is shown.
+    pub bounds: Option<BoundingBox>,
 }
 
 /// A selection of what is not there.
@@ -65,6 +69,14 @@ pub enum SelectionError {
         wanted: String,
         /// What there is.
         known: String,
+    },
+    /// No cell of any grid lies in the box.
+    #[error("no grid point lies in the box {bounds} (south,west,north,east); the grid is {grid}")]
+    Outside {
+        /// The box.
+        bounds: String,
+        /// The main grid.
+        grid: String,
     },
     /// Each part exists, but nothing is in all of them.
     #[error("the selection leaves no message: each part exists, but not together")]
@@ -84,7 +96,19 @@ impl Selection {
     /// [`SelectionError`] if something is named that is not there, or nothing is left.
     pub fn select(&self, collection: Collection) -> Result<Collection, SelectionError> {
         self.check(&collection)?;
-        let selected = self.apply(collection);
+        let grid = collection.groups.first().map(|main| describe(&main.grid));
+        let only_box = Self {
+            bounds: self.bounds,
+            ..Self::default()
+        };
+        let cropped = only_box.apply(collection);
+        if let (Some(bounds), true, Some(grid)) = (self.bounds, cropped.groups.is_empty(), grid) {
+            return Err(SelectionError::Outside {
+                bounds: bounds.to_string(),
+                grid,
+            });
+        }
+        let selected = self.apply(cropped);
         if selected.groups.is_empty() && !self.is_everything() {
             return Err(SelectionError::Nothing);
         }
@@ -98,6 +122,16 @@ impl Selection {
             return collection;
         }
         collection.selection = self.clone();
+        if let Some(bounds) = &self.bounds {
+            for group in collection
+                .groups
+                .iter_mut()
+                .filter(|group| group.crop.is_none())
+            {
+                group.crop = Crop::of(&group.grid, bounds);
+            }
+            collection.groups.retain(|group| group.crop.is_some());
+        }
         let runs = kept(&collection.runs, |run| within(&self.runs, run.seconds()));
         for group in &mut collection.groups {
             self.filter(group, &runs);
