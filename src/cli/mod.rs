@@ -14,7 +14,9 @@ mod index;
 mod info;
 mod mount;
 mod output;
+mod selection;
 mod umount;
+mod view;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::selection::SelectionArgs;
+use super::view::ViewArgs;
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::Collection;
@@ -14,7 +16,6 @@ use crate::fuse::daemon::{self, DaemonError};
 use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, options};
 use crate::location::Location;
 use crate::scan::load;
-use crate::slices::BestRule;
 use crate::storage::Storage;
 use crate::store::{FieldReader, ReaderConfig};
 use crate::vfs::{MountTree, TreeConfig};
@@ -23,6 +24,7 @@ use crate::vfs::{MountTree, TreeConfig};
 #[command(after_help = "\
 Examples:
   gribfs mount gfs.parquet /mnt/gfs
+  gribfs mount gfs.parquet /mnt/gfs --variable t2m,gh --level 500 --step 0h..48h
   python3 -c 'import xarray; print(xarray.open_zarr(\"/mnt/gfs/best_available.zarr\"))'
   gribfs umount /mnt/gfs")]
 pub(super) struct MountArgs {
@@ -38,12 +40,13 @@ pub(super) struct MountArgs {
     /// Mount options, comma separated (`allow_other`, uid=N, gid=N, ...)
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Show run totals of accumulations in `best_available.zarr`, although their windows change from cell to cell
-    #[arg(long)]
-    best_totals: bool,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -173,27 +176,35 @@ fn tree(
         .block_on(load(source, &storage))
         .map_err(|error| load_failure(&error))?;
     let table = Arc::new(table);
-    let collection = Arc::new(Collection::build(Arc::clone(&table), None));
+    let collection = Collection::build(Arc::clone(&table), args.view.as_of);
+    if let (true, Some(as_of)) = (collection.runs.is_empty(), args.view.as_of) {
+        return Err(Failure::usage(format!(
+            "--as-of {}: no run is as old as that",
+            as_of.path_name()
+        )));
+    }
     if collection.groups.is_empty() {
         return Err(Failure::failed(format!(
             "{source}: no message of this table can be shown; `gribfs info` says why"
         )));
     }
+    let collection = Arc::new(args.selection.select(collection)?);
     let reader = FieldReader::new(
         table,
         storage,
         runtime.handle().clone(),
-        &ReaderConfig::default(),
+        &ReaderConfig {
+            bounds: collection.selection.bounds,
+            ..ReaderConfig::default()
+        },
     );
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let tree_config = TreeConfig {
         source: source.to_string(),
-        best: BestRule {
-            totals: args.best_totals,
-            ..BestRule::default()
-        },
+        best: args.view.best(),
+        format: args.view.format(),
         modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
     };
     Ok(MountTree::new(collection, Arc::new(reader), tree_config))

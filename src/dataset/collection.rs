@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cells::{CellKey, CellState, Cells};
+use super::crop::Crop;
 use super::levels::LevelAxis;
 use super::place::{ArrayDraft, GroupDraft, Place, place_kinds};
+use super::selection::Selection;
 use crate::grib::grid::Grid;
 use crate::grib::naming::ArrayNaming;
 use crate::table::row::{Row, Status, Table};
@@ -20,6 +22,10 @@ pub struct Collection {
     pub runs: Vec<Instant>,
     /// One group per grid; the first is the main one: the grid with most messages.
     pub groups: Vec<GridGroup>,
+    /// Latest reference time that was let in, if there was a limit.
+    pub as_of: Option<Instant>,
+    /// What was selected of the table's rows.
+    pub selection: Selection,
 }
 
 /// The arrays on one grid.
@@ -29,6 +35,8 @@ pub struct GridGroup {
     pub name: String,
     /// The grid.
     pub grid: Grid,
+    /// The part of the grid that is shown, if not the whole.
+    pub crop: Option<Crop>,
     /// Steps that exist, in seconds, ascending.
     pub steps: Vec<i64>,
     /// Members that exist, ascending.
@@ -93,6 +101,7 @@ impl Collection {
                 GridGroup {
                     name,
                     grid,
+                    crop: None,
                     steps,
                     members,
                     levels: draft.levels,
@@ -104,6 +113,8 @@ impl Collection {
             table,
             runs: axes.runs,
             groups,
+            as_of,
+            selection: Selection::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use super::cache::FieldCache;
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
+use crate::dataset::BoundingBox;
 use crate::storage::Storage;
 use crate::table::row::{Row, Table};
 use crate::time::step_text;
@@ -32,6 +33,8 @@ pub struct ReaderConfig {
     pub cache_bytes: u64,
     /// Fields decoded at once: one per core.
     pub cores: usize,
+    /// The part of each field that is delivered. Default: all of it.
+    pub bounds: Option<BoundingBox>,
 }
 
 impl Default for ReaderConfig {
@@ -40,6 +43,7 @@ impl Default for ReaderConfig {
         Self {
             cache_bytes: 256 << 20,
             cores,
+            bounds: None,
         }
     }
 }
@@ -92,7 +96,7 @@ impl FieldReader {
         config: &ReaderConfig,
     ) -> Self {
         Self {
-            source: Arc::new(Source::new(table, storage, config.cores)),
+            source: Arc::new(Source::new(table, storage, config)),
             runtime,
             cache: Arc::new(Mutex::new(FieldCache::new(config.cache_bytes))),
             flights: Arc::default(),

@@ -244,11 +244,16 @@ def arrays(fields):
     return named
 
 
-def best(cells):
-    """BestAvailable of one array: valid time -> {cell: field} of the newest run whose cell is complete over levels and members."""
+def best(cells, takes=lambda cell: True):
+    """BestAvailable of one array: valid time -> {cell: field} of the newest run whose cell is complete over levels and members.
+
+    `takes` says which cells count at all.
+    """
     whole = len({(cell.member, cell.level) for cell in cells})
     by_time = collections.defaultdict(lambda: collections.defaultdict(dict))
     for cell, field in cells.items():
+        if not takes(cell):
+            continue
         by_time[cell.reference + cell.step][cell.reference][cell] = field
     chosen = {}
     for valid, runs in by_time.items():
