@@ -25,7 +25,7 @@ const HOUSE: &[Rule] = &[
     ("time", &[], &["chrono"]),
     ("location", &[], &[]),
     ("zarr", &[], &[]),
-    ("grib", &["time"], &["gribberish", "png"]),
+    ("grib", &["time"], &["jpeg2k", "png"]),
     ("index", &["time", "grib"], &[]),
     (
         "table",
@@ -83,6 +83,7 @@ const FENCED: &[&str] = &[
     "clap",
     "fuser",
     "gribberish",
+    "jpeg2k",
     "indicatif",
     "libc",
     "object_store",

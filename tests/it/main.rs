@@ -26,14 +26,14 @@ mod grib_products;
 #[cfg(test)]
 mod grib_projections;
 #[cfg(test)]
-mod mount_tree; // the tree of a table, without a kernel
-#[cfg(test)]
-mod storage; // ranged reads, retries, faults
-#[cfg(test)]
-mod table; // Parquet: round trips, readers, hostile bytes
-#[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
+mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
 mod naming; // names against ecCodes'
 #[cfg(test)]
-mod support; // servers and folders for the others
+mod storage; // ranged reads, retries, faults
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod table; // Parquet: round trips, readers, hostile bytes // servers and folders for the others
