@@ -46,7 +46,8 @@ def message(values, packing, missing=None, ni=NI, nj=NJ, **keys):
     """One message: `values`, NaN where `missing` is; `keys` are set before the values, `D` and `bits` say how exact."""
     h = handle(ni, nj)
     values = np.array(values, dtype=float)
-    put(h, packingType=packing)
+    grouped = packing.startswith("grid_complex")
+    put(h, packingType="grid_simple" if grouped else packing)
     if missing is not None:
         put(h, missingValue=MISSING, bitmapPresent=1)
         values[missing] = MISSING
@@ -55,6 +56,9 @@ def message(values, packing, missing=None, ni=NI, nj=NJ, **keys):
         put(h, bitsPerValue=bits)
     if decimals is not None:
         put(h, decimalPrecision=decimals)
+    if grouped:  # it takes its accuracy from a field that is there
+        ec.codes_set_values(h, values)
+        put(h, packingType=packing)
     late = {key: keys.pop(key) for key in list(keys) if key.startswith("ccsds")}
     put(h, **keys)
     put(h, **late)

@@ -160,6 +160,28 @@ pub fn step_text(seconds: i64) -> String {
     }
 }
 
+/// Reads a step as [`step_text`] writes it (`24h`, `7h15m`, `90s`, `-10m`), days too (`10d`, `1d6h`).
+#[must_use]
+pub fn parse_step(text: &str) -> Option<i64> {
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let mut total = 0_i64;
+    let mut units: &[(char, i64)] = &[('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: i64 = rest.get(..end)?.parse().ok()?;
+        let unit = rest.get(end..)?.chars().next()?;
+        // From the larger to the smaller, each once.
+        let at = units.iter().position(|(known, _)| *known == unit)?;
+        total = total.checked_add(number.checked_mul(units.get(at)?.1)?)?;
+        units = units.get(at + 1..)?;
+        rest = rest.get(end + 1..)?;
+    }
+    (units.len() < 4).then_some(sign * total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,5 +226,21 @@ mod tests {
         assert_eq!(step_text(86_400), "24h");
         assert_eq!(step_text(29_700), "8h15m");
         assert_eq!(step_text(-600), "-10m");
+        for step in [0, 86_400, 29_700, -600, 90, 3_661] {
+            assert_eq!(parse_step(&step_text(step)), Some(step));
+        }
+        assert_eq!(parse_step("1d6h"), Some(108_000));
+        for text in [
+            "",
+            "-",
+            "24",
+            "h",
+            "6h6h",
+            "6m1h",
+            "six",
+            "9999999999999999d",
+        ] {
+            assert_eq!(parse_step(text), None, "{text}");
+        }
     }
 }

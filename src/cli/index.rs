@@ -284,7 +284,12 @@ async fn sources(args: &IndexArgs, storage: &Storage) -> Result<Vec<Source>, Fai
                 .await
                 .map_err(|error| match error {
                     SourceError::Storage(error) => Failure::failed(error),
-                    other => Failure::usage(other),
+                    SourceError::Location(_)
+                    | SourceError::NotFound(_)
+                    | SourceError::NoMatch(_)
+                    | SourceError::Empty(_)
+                    | SourceError::TooMany(_)
+                    | SourceError::Pattern { .. } => Failure::usage(error),
                 })?,
         );
     }

@@ -6,16 +6,19 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::{bytes_text, count_text, grouped};
-use super::{Failure, StorageArgs, runtime};
+use super::selection::SelectionArgs;
+use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::horizontal::{describe as describe_grid, dimensions as grid_dimensions};
 use crate::dataset::{Collection, FieldArray, GridGroup};
-use crate::scan::{SaveError, load};
+use crate::scan::load;
 use crate::table::row::{Status, Table};
 use crate::time::step_text;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  gribfs info gfs.parquet")]
+#[command(
+    after_help = "Examples:\n  gribfs info gfs.parquet\n  gribfs info gfs.parquet --variable 't*' --step 0h..24h"
+)]
 pub(super) struct InfoArgs {
     /// Table: a file X.parquet, a directory of tables, or a URL
     #[arg(value_name = "TABLE")]
@@ -23,6 +26,8 @@ pub(super) struct InfoArgs {
     /// Print as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -32,11 +37,10 @@ pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let table = runtime()?
         .block_on(load(&source, &storage))
-        .map_err(|error| match error {
-            SaveError::Storage(_) => Failure::failed(error),
-            other => Failure::usage(other),
-        })?;
-    let collection = Collection::build(Arc::new(table), None);
+        .map_err(|error| load_failure(&error))?;
+    let collection = args
+        .selection
+        .select(Collection::build(Arc::new(table), None))?;
     if args.json {
         println!("{}", describe(&collection));
     } else {
@@ -56,10 +60,27 @@ fn print(source: &str, collection: &Collection) {
         "  bytes referred to  {}",
         bytes_text(table.rows.iter().filter_map(|row| row.length).sum())
     );
+    if !collection.selection.is_everything() {
+        let arrays = collection.groups.iter().flat_map(|group| &group.arrays);
+        let selected: usize = arrays.map(|array| array.cells.len()).sum();
+        println!("  cells selected     {}", grouped(selected as u64));
+    }
     for (status, count) in statuses(table) {
         if status != Status::Placed {
             println!("  {:<18} {}", status.as_str(), grouped(count));
         }
+    }
+    let waiting: Vec<String> = collection
+        .runs
+        .iter()
+        .filter(|run| !table.complete_runs.contains(run))
+        .map(|run| run.path_name())
+        .collect();
+    if let Some(newest) = waiting.last() {
+        println!(
+            "  incomplete         {}, the newest {newest}",
+            count_text(waiting.len() as u64, "run")
+        );
     }
     match (collection.runs.first(), collection.runs.last()) {
         (Some(first), Some(last)) if first != last => {
@@ -80,7 +101,7 @@ fn print(source: &str, collection: &Collection) {
         } else {
             format!(" (group {})", group.name)
         };
-        println!("  grid{name}: {}", describe_grid(&group.grid));
+        println!("  grid{name}: {}", grid_text(group));
         println!("  steps: {}", steps_text(&group.steps));
         if !group.members.is_empty() {
             println!(
@@ -162,11 +183,21 @@ fn dimensions(array: &FieldArray, group: &GridGroup) -> Vec<String> {
             .map(|axis| axis.level_type.name.to_string()),
     );
     names.extend(
-        grid_dimensions(&group.grid)
+        grid_dimensions(&group.grid, group.crop.as_ref())
             .into_iter()
             .map(|(name, _)| name),
     );
     names
+}
+
+/// A grid in words, and how much of it is selected.
+fn grid_text(group: &GridGroup) -> String {
+    let mut text = describe_grid(&group.grid);
+    if let Some(crop) = &group.crop {
+        let (rows, columns) = crop.shape();
+        text += &format!("; selected {rows} x {columns}");
+    }
+    text
 }
 
 /// Steps as ranges of one stride: `0h..120h by 1h, 123h..384h by 3h`.
@@ -221,8 +252,8 @@ fn describe(collection: &Collection) -> Value {
                 .collect();
             json!({
                 "group": group.name,
-                "grid": describe_grid(&group.grid),
-                "points": group.grid.points(),
+                "grid": grid_text(group),
+                "points": grid_dimensions(&group.grid, group.crop.as_ref()).iter().map(|(_, length)| length).product::<u64>(),
                 "steps_seconds": group.steps,
                 "members": group.members,
                 "levels": group.levels.iter().map(|axis| json!({

@@ -14,13 +14,16 @@ mod index;
 mod info;
 mod mount;
 mod output;
+mod selection;
 mod umount;
+mod view;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::StorageSettings;
+use crate::scan::SaveError;
 
 /// Shows weather archives (GRIB2 in clouds, on HTTP servers or on disk) as Zarr.
 #[derive(Debug, Parser)]
@@ -33,7 +36,7 @@ use crate::config::StorageSettings;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Say more (twice: even more); GRIBFS_LOG takes a filter
+    /// Say more (twice: even more); `GRIBFS_LOG` takes a filter
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Say less
@@ -140,6 +143,15 @@ pub fn main() -> ExitCode {
             }
             ExitCode::from(failure.code)
         }
+    }
+}
+
+/// Why a table could not be read: storage failed, or what was named is no table.
+fn load_failure(error: &SaveError) -> Failure {
+    if matches!(error, SaveError::Storage(_)) {
+        Failure::failed(error)
+    } else {
+        Failure::usage(error)
     }
 }
 

@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::{Failure, StorageArgs, runtime};
+use super::selection::SelectionArgs;
+use super::view::ViewArgs;
+use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::Collection;
 use crate::fuse::daemon::{self, DaemonError};
 use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, options};
 use crate::location::Location;
-use crate::scan::{SaveError, load};
-use crate::slices::BestRule;
+use crate::scan::load;
 use crate::storage::Storage;
 use crate::store::{FieldReader, ReaderConfig};
 use crate::vfs::{MountTree, TreeConfig};
@@ -23,6 +24,7 @@ use crate::vfs::{MountTree, TreeConfig};
 #[command(after_help = "\
 Examples:
   gribfs mount gfs.parquet /mnt/gfs
+  gribfs mount gfs.parquet /mnt/gfs --variable t2m,gh --level 500 --step 0h..48h
   python3 -c 'import xarray; print(xarray.open_zarr(\"/mnt/gfs/best_available.zarr\"))'
   gribfs umount /mnt/gfs")]
 pub(super) struct MountArgs {
@@ -35,15 +37,16 @@ pub(super) struct MountArgs {
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options, comma separated (allow_other, uid=N, gid=N, ...)
+    /// Mount options, comma separated (`allow_other`, uid=N, gid=N, ...)
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Show run totals of accumulations in best_available.zarr, although their windows change from cell to cell
-    #[arg(long)]
-    best_totals: bool,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -63,13 +66,7 @@ pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     arguments.push("--in-background".into());
     let started = daemon::spawn(&program, arguments, daemon::START_DEADLINE);
-    started.map_err(|error| match error {
-        DaemonError::Failed { reason, code } => Failure {
-            message: reason,
-            code: if code == Some(2) { 2 } else { 1 },
-        },
-        other => Failure::failed(other),
-    })?;
+    started.map_err(|error| daemon_failure(&error))?;
     let shown = args
         .directory
         .canonicalize()
@@ -165,7 +162,7 @@ fn start(
         &args.directory,
         &mount_config,
     )
-    .map_err(mount_failure)?;
+    .map_err(|error| mount_failure(&error))?;
     Ok((session, signals))
 }
 
@@ -177,42 +174,59 @@ fn tree(
 ) -> Result<MountTree, Failure> {
     let table = runtime
         .block_on(load(source, &storage))
-        .map_err(|error| match error {
-            SaveError::Storage(_) => Failure::failed(error),
-            other => Failure::usage(other),
-        })?;
+        .map_err(|error| load_failure(&error))?;
     let table = Arc::new(table);
-    let collection = Arc::new(Collection::build(Arc::clone(&table), None));
+    let collection = Collection::build(Arc::clone(&table), args.view.as_of);
+    if let (true, Some(as_of)) = (collection.runs.is_empty(), args.view.as_of) {
+        return Err(Failure::usage(format!(
+            "--as-of {}: no run is as old as that",
+            as_of.path_name()
+        )));
+    }
     if collection.groups.is_empty() {
         return Err(Failure::failed(format!(
             "{source}: no message of this table can be shown; `gribfs info` says why"
         )));
     }
+    let collection = Arc::new(args.selection.select(collection)?);
     let reader = FieldReader::new(
         table,
         storage,
         runtime.handle().clone(),
-        &ReaderConfig::default(),
+        &ReaderConfig {
+            bounds: collection.selection.bounds,
+            ..ReaderConfig::default()
+        },
     );
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let tree_config = TreeConfig {
         source: source.to_string(),
-        best: BestRule {
-            totals: args.best_totals,
-            ..BestRule::default()
-        },
+        best: args.view.best(),
+        format: args.view.format(),
         modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
     };
     Ok(MountTree::new(collection, Arc::new(reader), tree_config))
 }
 
-fn mount_failure(error: MountError) -> Failure {
-    match error {
-        MountError::Absent { .. }
-        | MountError::NotADirectory { .. }
-        | MountError::NotEmpty { .. } => Failure::usage(error),
-        _ => Failure::failed(error),
+/// What the background process said, with the exit code that it would have had here.
+fn daemon_failure(error: &DaemonError) -> Failure {
+    if let DaemonError::Failed { code: Some(2), .. } = error {
+        Failure::usage(error)
+    } else {
+        Failure::failed(error)
+    }
+}
+
+fn mount_failure(error: &MountError) -> Failure {
+    let usage = matches!(
+        error,
+        MountError::Absent { .. } | MountError::NotADirectory { .. } | MountError::NotEmpty { .. }
+    );
+    if usage {
+        Failure::usage(error)
+    } else {
+        Failure::failed(error)
     }
 }

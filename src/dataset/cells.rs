@@ -92,6 +92,20 @@ impl Cells {
         }
     }
 
+    /// Keeps the cells at some positions.
+    pub(super) fn retain(&mut self, keep: impl Fn(CellKey) -> bool) {
+        self.cells.retain(|cell| keep(cell.key));
+    }
+
+    /// Moves every cell to a new position, or drops it. The new positions must be in the order of the old ones.
+    pub(super) fn remap(&mut self, moved: impl Fn(CellKey) -> Option<CellKey>) {
+        self.cells.retain_mut(|cell| {
+            let key = moved(cell.key);
+            cell.key = key.unwrap_or(cell.key);
+            key.is_some()
+        });
+    }
+
     /// Number of cells that are not gaps.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cells::{CellKey, CellState, Cells};
+use super::crop::Crop;
 use super::levels::LevelAxis;
-use super::place::{GroupDraft, Place, place_kinds};
+use super::place::{ArrayDraft, GroupDraft, Place, place_kinds};
+use super::selection::Selection;
 use crate::grib::grid::Grid;
 use crate::grib::naming::ArrayNaming;
 use crate::table::row::{Row, Status, Table};
@@ -20,6 +22,10 @@ pub struct Collection {
     pub runs: Vec<Instant>,
     /// One group per grid; the first is the main one: the grid with most messages.
     pub groups: Vec<GridGroup>,
+    /// Latest reference time that was let in, if there was a limit.
+    pub as_of: Option<Instant>,
+    /// What was selected of the table's rows.
+    pub selection: Selection,
 }
 
 /// The arrays on one grid.
@@ -29,6 +35,8 @@ pub struct GridGroup {
     pub name: String,
     /// The grid.
     pub grid: Grid,
+    /// The part of the grid that is shown, if not the whole.
+    pub crop: Option<Crop>,
     /// Steps that exist, in seconds, ascending.
     pub steps: Vec<i64>,
     /// Members that exist, ascending.
@@ -75,78 +83,12 @@ impl Collection {
         let mut drafts: Vec<GroupDraft> = grids.iter().map(|_| GroupDraft::default()).collect();
         let places = place_kinds(&table, &group_of_grid, &mut drafts);
 
-        let mut runs = BTreeSet::new();
-        let mut axes: Vec<(BTreeSet<i64>, BTreeSet<u16>)> =
-            drafts.iter().map(|_| Default::default()).collect();
-        for row in table.rows.iter().filter(|row| wanted(row)) {
-            let Some(place) = place_of(&places, row) else {
-                continue;
-            };
-            runs.insert(row.reference);
-            if let Some((steps, members)) = axes.get_mut(place.group) {
-                steps.insert(row.window.end);
-                // A forecast without a member among members is the control.
-                let among_members = drafts
-                    .get(place.group)
-                    .and_then(|draft| draft.arrays.get(place.array))
-                    .is_some_and(|a| a.members);
-                members.extend(row.member.or(among_members.then_some(0)));
-            }
-        }
-        let runs: Vec<Instant> = runs.into_iter().collect();
-        let axes: Vec<(Vec<i64>, Vec<u16>)> = axes
-            .into_iter()
-            .map(|(steps, members)| (steps.into_iter().collect(), members.into_iter().collect()))
-            .collect();
-
-        let mut claims: Vec<Vec<Vec<(CellKey, u32, bool)>>> = drafts
-            .iter()
-            .map(|draft| vec![Vec::new(); draft.arrays.len()])
-            .collect();
-        for (index, row) in table.rows.iter().enumerate().filter(|(_, row)| wanted(row)) {
-            let (Some(place), Ok(index)) = (place_of(&places, row), u32::try_from(index)) else {
-                continue;
-            };
-            let (Some(draft), Some((steps, members))) =
-                (drafts.get(place.group), axes.get(place.group))
-            else {
-                continue;
-            };
-            let Some(group_claims) = claims.get_mut(place.group) else {
-                continue;
-            };
-            let targets = place
-                .also
-                .iter()
-                .filter(|(period, _)| row.window.start == 0 && row.window.end <= *period);
-            for array in std::iter::once(place.array).chain(targets.map(|(_, array)| *array)) {
-                let key = draft.arrays.get(array).and_then(|draft_array| {
-                    let axis = draft_array
-                        .level_axis
-                        .and_then(|axis| draft.levels.get(axis));
-                    let level = axis.map_or(Some(0), |axis| axis.position_of(place.level?))?;
-                    let member = if draft_array.members {
-                        position(members, &row.member.unwrap_or(0))?
-                    } else {
-                        0
-                    };
-                    Some(CellKey {
-                        run: position(&runs, &row.reference)?,
-                        step: position(steps, &row.window.end)?,
-                        level,
-                        member,
-                    })
-                });
-                if let (Some(key), Some(list)) = (key, group_claims.get_mut(array)) {
-                    list.push((key, index, row.status == Status::Placed));
-                }
-            }
-        }
-
+        let axes = Axes::of(&table, &drafts, &places, wanted);
+        let claims = claims(&table, &drafts, &places, &axes, wanted);
         let groups = drafts
             .into_iter()
             .zip(grids)
-            .zip(axes)
+            .zip(axes.groups)
             .zip(claims)
             .enumerate()
             .map(|(number, (((draft, grid), (steps, members)), claims))| {
@@ -159,6 +101,7 @@ impl Collection {
                 GridGroup {
                     name,
                     grid,
+                    crop: None,
                     steps,
                     members,
                     levels: draft.levels,
@@ -168,8 +111,10 @@ impl Collection {
             .collect();
         Self {
             table,
-            runs,
+            runs: axes.runs,
             groups,
+            as_of,
+            selection: Selection::default(),
         }
     }
 
@@ -183,8 +128,108 @@ impl Collection {
     }
 }
 
-fn place_of<'a>(places: &'a [Option<Place>], row: &Row) -> Option<&'a Place> {
-    places.get(row.kind as usize)?.as_ref()
+/// Runs, and per group steps and members, all ascending.
+#[derive(Debug)]
+struct Axes {
+    runs: Vec<Instant>,
+    groups: Vec<(Vec<i64>, Vec<u16>)>,
+}
+
+impl Axes {
+    fn of(
+        table: &Table,
+        drafts: &[GroupDraft],
+        places: &[Vec<Place>],
+        wanted: impl Fn(&Row) -> bool,
+    ) -> Self {
+        let mut runs = BTreeSet::new();
+        let mut groups: Vec<(BTreeSet<i64>, BTreeSet<u16>)> =
+            drafts.iter().map(|_| Default::default()).collect();
+        for row in table.rows.iter().filter(|row| wanted(row)) {
+            for place in places.get(row.kind as usize).into_iter().flatten() {
+                runs.insert(row.reference);
+                let array = drafts
+                    .get(place.group)
+                    .and_then(|draft| draft.arrays.get(place.array));
+                if let (Some((steps, members)), Some(array)) = (groups.get_mut(place.group), array)
+                {
+                    steps.insert(row.window.end);
+                    members.extend(member_of(array, row));
+                }
+            }
+        }
+        let groups = groups
+            .into_iter()
+            .map(|(steps, members)| (steps.into_iter().collect(), members.into_iter().collect()));
+        Self {
+            runs: runs.into_iter().collect(),
+            groups: groups.collect(),
+        }
+    }
+}
+
+/// The member that a row is in an array; a forecast without a member among members is the control.
+fn member_of(array: &ArrayDraft, row: &Row) -> Option<u16> {
+    array.members.then(|| row.member.unwrap_or(0))
+}
+
+/// A row's claim to a cell: the cell, the row, and whether it is placed.
+type Claim = (CellKey, u32, bool);
+
+/// Claims of all rows, per group and array.
+fn claims(
+    table: &Table,
+    drafts: &[GroupDraft],
+    places: &[Vec<Place>],
+    axes: &Axes,
+    wanted: impl Fn(&Row) -> bool,
+) -> Vec<Vec<Vec<Claim>>> {
+    let mut claims: Vec<Vec<Vec<Claim>>> = drafts
+        .iter()
+        .map(|draft| vec![Vec::new(); draft.arrays.len()])
+        .collect();
+    for (index, row) in table.rows.iter().enumerate().filter(|(_, row)| wanted(row)) {
+        let Ok(index) = u32::try_from(index) else {
+            break;
+        };
+        for place in places.get(row.kind as usize).into_iter().flatten() {
+            let early = |period: i64| row.window.start == 0 && row.window.end <= period;
+            let also = place
+                .also
+                .iter()
+                .filter(|(period, _)| early(*period))
+                .map(|(_, array)| *array);
+            for array in std::iter::once(place.array).chain(also) {
+                let key = cell_key(drafts, axes, place, array, row);
+                let list = claims
+                    .get_mut(place.group)
+                    .and_then(|group| group.get_mut(array));
+                if let (Some(key), Some(list)) = (key, list) {
+                    list.push((key, index, row.status == Status::Placed));
+                }
+            }
+        }
+    }
+    claims
+}
+
+fn cell_key(
+    drafts: &[GroupDraft],
+    axes: &Axes,
+    place: &Place,
+    array: usize,
+    row: &Row,
+) -> Option<CellKey> {
+    let draft = drafts.get(place.group)?;
+    let (steps, members) = axes.groups.get(place.group)?;
+    let array = draft.arrays.get(array)?;
+    let level_axis = array.level_axis.and_then(|axis| draft.levels.get(axis));
+    Some(CellKey {
+        run: position(&axes.runs, &row.reference)?,
+        step: position(steps, &row.window.end)?,
+        level: level_axis.map_or(Some(0), |axis| axis.position_of(place.level?))?,
+        member: member_of(array, row).map_or(Some(0), |member| position(members, &member))?,
+    })
 }
 
 fn position<T: Ord>(sorted: &[T], value: &T) -> Option<u32> {
@@ -234,8 +279,8 @@ fn grids_by_size(table: &Table, wanted: impl Fn(&Row) -> bool) -> (Vec<Grid>, Ve
 /// Turns drafts into arrays: cells settled, empty arrays and needless run totals left out, sorted by name.
 fn finish_arrays(
     table: &Table,
-    drafts: Vec<super::place::ArrayDraft>,
-    claims: Vec<Vec<(CellKey, u32, bool)>>,
+    drafts: Vec<ArrayDraft>,
+    claims: Vec<Vec<Claim>>,
 ) -> Vec<FieldArray> {
     let mut arrays: Vec<FieldArray> = drafts
         .into_iter()

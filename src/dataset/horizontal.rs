@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::grib::coordinates::Attribute;
+use super::crop::Crop;
+use crate::grib::coordinates::{Attribute, Axis};
 use crate::grib::grid::Grid;
 
 /// A horizontal coordinate variable.
@@ -37,16 +38,19 @@ pub struct Horizontal {
 pub const MAPPING: &str = "projection";
 
 impl Horizontal {
-    /// The horizontal part of every array on a grid. Computes latitude and longitude of every cell of projected grids.
+    /// The horizontal part of every array on a grid, or on the part of it that is shown. Computes latitude and longitude of every
+    /// cell of projected grids.
     #[must_use]
-    pub fn of(grid: &Grid) -> Self {
+    pub fn of(grid: &Grid, crop: Option<&Crop>) -> Self {
         let coordinates = grid.coordinates();
-        let dimensions = dimensions(grid);
+        let dimensions = dimensions(grid, crop);
         let mut arrays: Vec<HorizontalCoordinate> = coordinates
             .axes
             .iter()
-            .filter(|axis| !axis.values.is_empty())
-            .map(|axis| {
+            .enumerate()
+            .filter(|(_, axis)| !axis.values.is_empty())
+            .map(|(number, axis)| {
+                let values = axis_values(axis, number, crop);
                 let attributes = [
                     ("standard_name", axis.standard_name),
                     ("units", axis.units),
@@ -55,8 +59,8 @@ impl Horizontal {
                 HorizontalCoordinate {
                     name: axis.name.to_owned(),
                     dimensions: vec![axis.name.to_owned()],
-                    shape: vec![axis.length as u64],
-                    values: axis.values.clone(),
+                    shape: vec![values.len() as u64],
+                    values,
                     attributes: attributes
                         .into_iter()
                         .filter_map(|(key, value)| Some((key.to_owned(), json!(value?))))
@@ -66,7 +70,7 @@ impl Horizontal {
             .collect();
         let mut auxiliary = Vec::new();
         if coordinates.has_locations {
-            let (latitudes, longitudes) = grid.locator().locations();
+            let (latitudes, longitudes) = locations(grid, crop);
             for (name, units, values) in [
                 ("latitude", "degrees_north", latitudes),
                 ("longitude", "degrees_east", longitudes),
@@ -100,20 +104,45 @@ impl Horizontal {
     }
 }
 
-/// Names and lengths of a grid's dimensions, the slowest first.
+/// Values of a grid's axis, of the part that is shown: axis 0 runs along the rows, but for a grid that is one axis of cells.
+fn axis_values(axis: &Axis, number: usize, crop: Option<&Crop>) -> Vec<f64> {
+    match crop {
+        None => axis.values.clone(),
+        Some(crop) if number == 0 => axis.values.get(crop.rows()).unwrap_or_default().to_vec(),
+        Some(crop) => crop.column_values(&axis.values),
+    }
+}
+
+/// Latitudes and longitudes of all cells shown, row by row.
+fn locations(grid: &Grid, crop: Option<&Crop>) -> (Vec<f64>, Vec<f64>) {
+    let Some(crop) = crop else {
+        return grid.locator().locations();
+    };
+    crop.rows()
+        .flat_map(|row| crop.columns().map(move |column| (row, column)))
+        .filter_map(|(row, column)| grid.locator().locate(row, column))
+        .unzip()
+}
+
+/// Names and lengths of the dimensions of a grid, or of the part of it that is shown, the slowest first.
 #[must_use]
-pub fn dimensions(grid: &Grid) -> Vec<(String, u64)> {
-    grid.coordinates()
-        .axes
-        .iter()
-        .map(|axis| (axis.name.to_owned(), axis.length as u64))
+pub fn dimensions(grid: &Grid, crop: Option<&Crop>) -> Vec<(String, u64)> {
+    let axes = &grid.coordinates().axes;
+    let length = |number: usize, axis: &Axis| match crop.map(Crop::shape) {
+        None => axis.length,
+        Some((rows, _)) if number == 0 && axes.len() > 1 => rows,
+        Some((_, columns)) => columns,
+    };
+    axes.iter()
+        .enumerate()
+        .map(|(number, axis)| (axis.name.to_owned(), length(number, axis) as u64))
         .collect()
 }
 
 /// A grid in words: `regular_ll, 721 x 1440, latitude 90..-90, longitude 0..359.75`.
 #[must_use]
 pub fn describe(grid: &Grid) -> String {
-    let lengths: Vec<String> = dimensions(grid)
+    let lengths: Vec<String> = dimensions(grid, None)
         .iter()
         .map(|(_, length)| length.to_string())
         .collect();

@@ -6,11 +6,15 @@
 
 pub mod cells;
 pub mod collection;
+pub mod crop;
 pub mod horizontal;
 pub mod levels;
 mod place;
+pub mod selection;
 
 pub use cells::CellState;
 pub use collection::{Collection, FieldArray, GridGroup};
+pub use crop::{BoundingBox, Crop};
 pub use horizontal::Horizontal;
 pub use levels::LevelAxis;
+pub use selection::Selection;

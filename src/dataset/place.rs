@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::levels::LevelAxis;
+use crate::grib::identity::Identity;
+use crate::grib::levels::LevelType;
 use crate::grib::naming::{ArrayNaming, name_array};
 use crate::table::row::Table;
 
@@ -41,8 +43,8 @@ pub(super) fn place_kinds(
     table: &Table,
     group_of_grid: &[Option<usize>],
     groups: &mut [GroupDraft],
-) -> Vec<Option<Place>> {
-    let mut places: Vec<Option<Place>> = vec![None; table.kinds.len()];
+) -> Vec<Vec<Place>> {
+    let mut places: Vec<Vec<Place>> = vec![Vec::new(); table.kinds.len()];
     let mut namings: Vec<Option<ArrayNaming>> = Vec::with_capacity(table.kinds.len());
     for kind in &table.kinds {
         namings.push(
@@ -64,15 +66,11 @@ pub(super) fn place_kinds(
         let Some(draft) = groups.get_mut(group) else {
             continue;
         };
-        let members = kind
-            .identity
-            .as_ref()
-            .is_some_and(|identity| identity.ensemble);
-        let array = draft.array(naming, members, kind.bucket_seconds);
-        if let (Some(identity), Some(period)) = (
-            &kind.identity,
-            kind.bucket_seconds.filter(|period| *period > 0),
-        ) {
+        let Some(identity) = &kind.identity else {
+            continue;
+        };
+        let array = draft.array(naming, identity, kind.bucket_seconds);
+        if let Some(period) = kind.bucket_seconds.filter(|period| *period > 0) {
             let base = name_array(identity, Some(0)).array;
             let siblings = draft.buckets.entry(base).or_default();
             if !siblings.contains(&(period, array)) {
@@ -80,7 +78,7 @@ pub(super) fn place_kinds(
             }
         }
         if let Some(place) = places.get_mut(index) {
-            *place = Some(Place {
+            place.push(Place {
                 group,
                 array,
                 level: naming.level,
@@ -89,9 +87,9 @@ pub(super) fn place_kinds(
         }
     }
     for (index, kind) in table.kinds.iter().enumerate() {
-        if let (Some(0), Some(Some(place)), Some(Some(naming))) = (
+        if let (Some(0), Some([place]), Some(Some(naming))) = (
             kind.bucket_seconds,
-            places.get_mut(index),
+            places.get_mut(index).map(Vec::as_mut_slice),
             namings.get(index),
         ) {
             place.also = groups
@@ -105,27 +103,36 @@ pub(super) fn place_kinds(
     places
 }
 
-/// Kinds without a grid or an identity take the place of the kind that has the same name or the same words, so that their cells
+/// Kinds without a grid or an identity take the places of all kinds that have the same words or the same name, so that their cells
 /// raise instead of reading as gaps. What has neither belongs to no array: nobody can read it as anything.
 fn place_by_words(
     table: &Table,
     namings: &[Option<ArrayNaming>],
     groups: &[GroupDraft],
-    places: &mut [Option<Place>],
+    places: &mut [Vec<Place>],
 ) {
-    let mut by_words: HashMap<&str, Place> = HashMap::new();
-    for (kind, place) in table.kinds.iter().zip(places.iter()) {
-        if let (Some(place), false) = (place, kind.words.is_empty()) {
-            by_words.entry(&kind.words).or_insert_with(|| place.clone());
+    let mut by_words: HashMap<&str, Vec<Place>> = HashMap::new();
+    for (kind, placed) in table.kinds.iter().zip(places.iter()) {
+        if !kind.words.is_empty() {
+            by_words
+                .entry(&kind.words)
+                .or_default()
+                .extend(placed.iter().cloned());
         }
     }
     for (index, kind) in table.kinds.iter().enumerate() {
-        let Some(place @ None) = places.get_mut(index) else {
+        let Some(place) = places.get_mut(index).filter(|place| place.is_empty()) else {
             continue;
         };
-        *place = by_words.get(kind.words.as_str()).cloned().or_else(|| {
-            let naming = namings.get(index)?.as_ref()?;
-            groups.iter().enumerate().find_map(|(group, draft)| {
+        place.extend(
+            by_words
+                .get(kind.words.as_str())
+                .into_iter()
+                .flatten()
+                .cloned(),
+        );
+        if let (true, Some(Some(naming))) = (place.is_empty(), namings.get(index)) {
+            place.extend(groups.iter().enumerate().filter_map(|(group, draft)| {
                 let array = *draft.by_name.get(&naming.array)?;
                 Some(Place {
                     group,
@@ -133,44 +140,73 @@ fn place_by_words(
                     level: naming.level,
                     also: Vec::new(),
                 })
-            })
-        });
+            }));
+        }
     }
 }
 
 impl GroupDraft {
-    fn array(&mut self, naming: &ArrayNaming, members: bool, bucket_seconds: Option<i64>) -> usize {
-        let level_axis = naming.level_axis.as_ref().map(|level_type| {
-            let known = self
-                .levels
-                .iter()
-                .position(|axis| axis.level_type.name == level_type.name);
-            let axis = known.unwrap_or_else(|| {
-                self.levels.push(LevelAxis {
-                    level_type: level_type.clone(),
-                    values: Vec::new(),
-                });
-                self.levels.len() - 1
-            });
-            if let (Some(axis), Some(level)) = (self.levels.get_mut(axis), naming.level) {
-                axis.insert(level);
-            }
-            axis
-        });
-        if let Some(known) = self.by_name.get(&naming.array) {
+    /// The array of a kind, made if it is not there yet; its level is on the axis afterwards.
+    fn array(
+        &mut self,
+        naming: &ArrayNaming,
+        identity: &Identity,
+        bucket_seconds: Option<i64>,
+    ) -> usize {
+        let level_axis = naming
+            .level_axis
+            .as_ref()
+            .map(|level_type| self.level_axis(level_type, naming.level));
+        let name = self.name_of(naming, identity);
+        if let Some(known) = self.by_name.get(&name) {
             if let Some(draft) = self.arrays.get_mut(*known) {
-                draft.members |= members;
+                draft.members |= identity.ensemble;
             }
             return *known;
         }
+        let naming = ArrayNaming {
+            array: name.clone(),
+            ..naming.clone()
+        };
         self.arrays.push(ArrayDraft {
-            naming: naming.clone(),
+            naming,
             level_axis,
-            members,
+            members: identity.ensemble,
             bucket_seconds,
         });
-        self.by_name
-            .insert(naming.array.clone(), self.arrays.len() - 1);
+        self.by_name.insert(name, self.arrays.len() - 1);
         self.arrays.len() - 1
+    }
+
+    /// A kind's name; with its centre where another centre has the name for the quantity in other units (ECMWF counts `tp` in
+    /// metres, NCEP in kg m-2): one array never mixes units.
+    fn name_of(&self, naming: &ArrayNaming, identity: &Identity) -> String {
+        let known = self
+            .by_name
+            .get(&naming.array)
+            .and_then(|known| self.arrays.get(*known));
+        if known.is_some_and(|known| known.naming.units != naming.units) {
+            format!("{}_centre{}", naming.array, identity.parameter.centre)
+        } else {
+            naming.array.clone()
+        }
+    }
+
+    fn level_axis(&mut self, level_type: &LevelType, level: Option<(f64, Option<f64>)>) -> usize {
+        let known = self
+            .levels
+            .iter()
+            .position(|axis| axis.level_type.name == level_type.name);
+        let axis = known.unwrap_or_else(|| {
+            self.levels.push(LevelAxis {
+                level_type: level_type.clone(),
+                values: Vec::new(),
+            });
+            self.levels.len() - 1
+        });
+        if let (Some(axis), Some(level)) = (self.levels.get_mut(axis), level) {
+            axis.insert(level);
+        }
+        axis
     }
 }

@@ -192,7 +192,14 @@ impl Frame {
         let end = end
             .filter(|end| (end - first).abs() <= self.unit.turn())
             .ok_or_else(|| source.invalid("first and last longitude"))?;
-        Ok(self.unit.axis(first, end, self.ni))
+        // From 180 east through 179.75 is -180 to 179.75, as ecCodes has it, rather than 180 to 539.75.
+        let turn = self.unit.turn();
+        let back = if end > turn && first * 2 >= turn {
+            turn
+        } else {
+            0
+        };
+        Ok(self.unit.axis(first - back, end - back, self.ni))
     }
 
     /// The last of the columns where first and last longitude are coded as one: the increment tells whether the circle

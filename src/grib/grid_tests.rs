@@ -84,7 +84,7 @@ fn tenths_are_the_doubles_that_their_text_names() {
 #[test]
 fn longitudes_run_on_across_the_meridian() {
     let (_, x) = axes(&global(0, &[(51, 350_000_000), (60, 20_000_000)]));
-    assert_eq!(x, [350.0, 360.0, 370.0, 380.0]);
+    assert_eq!(x, [-10.0, 0.0, 10.0, 20.0]);
     let (_, x) = axes(&global(0x80, &[(51, 20_000_000), (60, 350_000_000)]));
     assert_eq!(x, [20.0, 10.0, 0.0, -10.0]);
 }

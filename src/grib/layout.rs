@@ -66,7 +66,9 @@ impl Layout {
             20 => Self::bare(43).further_to(13, 43),
             31 => {
                 let bands = 11 * count(four, 14);
-                Self::bare(14 + bands).further_to(13, 14 + bands)
+                let mut layout = Self::bare(14 + bands).further_to(14, 14 + bands);
+                layout.process_id = Some(13);
+                layout
             }
             32..=34 => Self::satellite(template, 11 * count(four, 23)),
             40..=49 => Self::chemistry(template, four),

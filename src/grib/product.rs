@@ -1,7 +1,7 @@
 //! Products: what sections 0, 1 and 4 say about a field.
 //!
 //! [`Product::parse`] reads the parameter, both surfaces, the window in seconds from the reference time, member, derived
-//! type, percentile and probability limits. Where they lie depends on the template; [`layout`](super::layout) knows that.
+//! type, percentile and probability limits. Where they lie depends on the template; the module `layout` knows that.
 //! A template that is not known is [`GribError::ProductTemplate`]: nothing is placed at step 0 for want of knowledge.
 //!
 //! Section 4 of template 4.8 with unit 1, forecast time 18, end of the window 21 h after the reference time and range

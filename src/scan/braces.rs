@@ -4,7 +4,7 @@
 pub(super) const MOST_NAMES: usize = 1_000_000;
 
 /// The texts that a pattern stands for, in order; a text without braces stands for itself. `None` if there would be more than
-/// [`MOST_NAMES`].
+/// a million.
 ///
 /// `{a..b}` and `{a..b..step}` count, with the zeros of the longer end kept (`{000..012..6}` is 000, 006, 012); `{x,y}` lists.
 /// Braces that are neither stay as they are.

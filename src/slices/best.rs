@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::slice::BestRule;
 use crate::dataset::{Collection, FieldArray, GridGroup};
 
 /// A run and a step, as indices into the collection's runs and the group's steps.
@@ -13,13 +14,13 @@ pub(super) type Choices = BTreeMap<i64, RunStep>;
 /// The run and step that each valid time is read from, for one array.
 ///
 /// Among the runs that have a valid time, the smallest step wins whose levels and members are as many as any of them has; so a run
-/// that is still arriving does not blank what an older one holds, and one cell never mixes runs. Steps under `min_step`
-/// seconds do not count.
+/// that is still arriving does not blank what an older one holds, and one cell never mixes runs. Steps under the rule's
+/// `min_step` do not count; by its exact form only steps of 0 do, and those of the newest run.
 pub(super) fn choose(
     collection: &Collection,
     group: &GridGroup,
     array: &FieldArray,
-    min_step: i64,
+    rule: BestRule,
 ) -> Choices {
     let mut best: BTreeMap<i64, (usize, i64, RunStep)> = BTreeMap::new();
     for cover in array.cells.coverage() {
@@ -29,7 +30,8 @@ pub(super) fn choose(
         ) else {
             continue;
         };
-        if cover.present == 0 || *step < min_step {
+        let newest = Some(run) == collection.runs.last();
+        if cover.present == 0 || !rule.takes(*step, newest) {
             continue;
         }
         let candidate = (cover.present, -*step, (cover.run, cover.step));

@@ -118,7 +118,7 @@ fn derived(kind: SliceKind, name: &str, values: &[i64]) -> Option<i64> {
     }
 }
 
-/// `time` and `step` along valid_time: one pair for the arrays that come from the freshest run of each moment, a pair of its own for
+/// `time` and `step` along `valid_time`: one pair for the arrays that come from the freshest run of each moment, a pair of its own for
 /// each array that does not (`time_tcc_avg`, `step_tcc_avg`).
 fn best_origins(slice: &Slice, collection: &Collection, group_index: usize, origins: &mut Origins) {
     let (Some(group), Some(slice_group)) = (
@@ -142,7 +142,7 @@ fn best_origins(slice: &Slice, collection: &Collection, group_index: usize, orig
             })
             .collect()
     };
-    let all: Vec<(usize, Vec<Option<(i64, i64)>>)> = slice_group
+    let all: Vec<(usize, Origin)> = slice_group
         .arrays
         .iter()
         .map(|array| (*array, origin_of(*array)))
@@ -197,6 +197,9 @@ fn best_origins(slice: &Slice, collection: &Collection, group_index: usize, orig
     }
     origins.of_array = of_array;
 }
+
+/// Run and step of each position along the axis, in seconds; `None` where no message is.
+type Origin = Vec<Option<(i64, i64)>>;
 
 /// Window starts of an array by the position of the slice: key is the linear position along the axes that the bounds need.
 type Windows = BTreeMap<usize, (i64, i64)>;

@@ -130,8 +130,10 @@ pub struct Slice {
 /// What BestAvailable takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BestRule {
-    /// Steps below this many seconds do not count (the spin-up). Default 0.
+    /// Steps below this many seconds do not count (the spin-up). Default: all count.
     pub min_step: i64,
+    /// Only the analysis of each moment and, after the newest run, that run alone: kerchunk's rule. Default no.
+    pub exact: bool,
     /// Whether run totals are shown although their window changes from cell to cell. Default no.
     pub totals: bool,
 }
@@ -140,8 +142,16 @@ impl Default for BestRule {
     fn default() -> Self {
         Self {
             min_step: i64::MIN,
+            exact: false,
             totals: false,
         }
+    }
+}
+
+impl BestRule {
+    /// Whether a step, in seconds, of a run (the newest one or another) counts.
+    pub(super) const fn takes(self, step: i64, newest: bool) -> bool {
+        step >= self.min_step && (!self.exact || step == 0 || (newest && step > 0))
     }
 }
 
@@ -308,7 +318,7 @@ impl SliceGroup {
                     .enumerate()
                     .map(|(array, field)| {
                         if shown(array) {
-                            choose(collection, group, field, best.min_step)
+                            choose(collection, group, field, best)
                         } else {
                             Choices::new()
                         }
@@ -353,6 +363,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_rule_says_which_steps_count() {
+        let any = BestRule::default();
+        assert!(any.takes(0, false) && any.takes(3600, false) && any.takes(-600, true));
+        let late = BestRule {
+            min_step: 3600,
+            ..any
+        };
+        assert!(late.takes(3600, false) && !late.takes(3599, true));
+        let exact = BestRule { exact: true, ..any };
+        assert!(exact.takes(0, false) && exact.takes(3600, true));
+        assert!(!exact.takes(3600, false) && !exact.takes(-600, true));
+    }
+
+    #[test]
     fn slices_are_named_and_read() {
         for text in [
             "run_time",
@@ -366,14 +390,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<SliceKind>().unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "runs",
-            "runs/x",
-            "leads/24h",
-            "leads/-6h",
-            "run_time.zarr",
-        ] {
+        for text in ["", "runs", "runs/x", "leads/24h", "run_time.zarr"] {
             assert!(text.parse::<SliceKind>().is_err(), "{text}");
         }
     }

@@ -122,7 +122,7 @@ fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &Gri
         return Group::default();
     };
     let origins = origins(slice, collection, index);
-    let horizontal = Horizontal::of(&group.grid);
+    let horizontal = Horizontal::of(&group.grid, group.crop.as_ref());
     let mut arrays = Vec::new();
     let shown: Vec<(usize, &FieldArray)> = slice_group
         .arrays
@@ -175,7 +175,10 @@ fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &Gri
             data_type: DataType::Float32,
             fill: Fill::NaN,
             attributes,
-            content: Content::Fields(*array),
+            content: Content::Fields {
+                group: index,
+                array: *array,
+            },
         });
     }
 

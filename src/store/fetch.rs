@@ -7,7 +7,9 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::failure::FailureKind;
+use super::reader::ReaderConfig;
 use super::verify::{VerifyError, verify};
+use crate::dataset::Crop;
 use crate::grib::decode::{DecodeError, Packed, decode};
 use crate::grib::grid::Grid;
 use crate::location::ByteRange;
@@ -62,7 +64,7 @@ impl FetchError {
     }
 }
 
-/// Identity of an object's content as first seen: size and ETag.
+/// Identity of an object's content as first seen: size and `ETag`.
 #[derive(Clone, Debug, Default)]
 struct Pin {
     size: Option<u64>,
@@ -74,29 +76,38 @@ struct Pin {
 pub(super) struct Source {
     pub(super) table: Arc<Table>,
     pub(super) storage: Storage,
-    grids: Vec<Option<Grid>>,
+    /// Grids of the table, each with the part that is delivered.
+    grids: Vec<Option<(Grid, Option<Crop>)>>,
     pins: Mutex<HashMap<u32, Pin>>,
     /// Decoding takes a core each: no more at once than there are.
     cores: Semaphore,
 }
 
 impl Source {
-    pub(super) fn new(table: Arc<Table>, storage: Storage, cores: usize) -> Self {
+    pub(super) fn new(table: Arc<Table>, storage: Storage, config: &ReaderConfig) -> Self {
         let grids = table
             .grids
             .iter()
-            .map(|grid| Grid::parse(&grid.section3).ok())
+            .map(|grid| {
+                let grid = Grid::parse(&grid.section3).ok()?;
+                let crop = match &config.bounds {
+                    Some(bounds) => Some(Crop::of(&grid, bounds)?),
+                    None => None,
+                };
+                Some((grid, crop))
+            })
             .collect();
         Self {
             table,
             storage,
             grids,
             pins: Mutex::default(),
-            cores: Semaphore::new(cores.max(1)),
+            cores: Semaphore::new(config.cores.max(1)),
         }
     }
 
-    /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid one after the other.
+    /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid (of the part delivered) one after the
+    /// other.
     pub(super) async fn field(self: Arc<Self>, index: u32) -> Result<Bytes, FetchError> {
         let row = self.row(index)?;
         if row.status != Status::Placed {
@@ -151,7 +162,7 @@ impl Source {
             .kinds
             .get(row.kind as usize)
             .ok_or_else(|| missing("kind"))?;
-        let grid = kind
+        let (grid, crop) = kind
             .grid
             .and_then(|grid| self.grids.get(grid as usize)?.as_ref())
             .ok_or_else(|| missing("grid"))?;
@@ -171,10 +182,13 @@ impl Source {
         grid.cell_order()
             .reorder(&mut values)
             .map_err(|error| FetchError::Internal(error.to_string()))?;
+        if let Some(crop) = crop {
+            values = crop.take(&values);
+        }
         Ok(little_endian(values))
     }
 
-    /// Holds an object to what it was when first seen (or indexed): its size and ETag.
+    /// Holds an object to what it was when first seen (or indexed): its size and `ETag`.
     fn pin(&self, object: u32, fetched: &Fetched) -> Result<(), FetchError> {
         let indexed = self.table.objects.get(object as usize);
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,12 +14,13 @@ use super::cache::FieldCache;
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
+use crate::dataset::BoundingBox;
 use crate::storage::Storage;
 use crate::table::row::{Row, Table};
 use crate::time::step_text;
 
-/// How long a failure stands before the next read tries again. When a read fails, the kernel asks once more for the first page
-/// of it, at once: that is no new try.
+/// How long a failure stands for the request that follows it. When a read fails, the kernel asks once more for the first page of
+/// it, at once: that one gets the same answer instead of a new try, and the reader after it a new try.
 const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
 type Flight = Shared<BoxFuture<'static, Result<Bytes, ReadFailure>>>;
@@ -32,6 +33,8 @@ pub struct ReaderConfig {
     pub cache_bytes: u64,
     /// Fields decoded at once: one per core.
     pub cores: usize,
+    /// The part of each field that is delivered. Default: all of it.
+    pub bounds: Option<BoundingBox>,
 }
 
 impl Default for ReaderConfig {
@@ -40,6 +43,7 @@ impl Default for ReaderConfig {
         Self {
             cache_bytes: 256 << 20,
             cores,
+            bounds: None,
         }
     }
 }
@@ -92,7 +96,7 @@ impl FieldReader {
         config: &ReaderConfig,
     ) -> Self {
         Self {
-            source: Arc::new(Source::new(table, storage, config.cores)),
+            source: Arc::new(Source::new(table, storage, config)),
             runtime,
             cache: Arc::new(Mutex::new(FieldCache::new(config.cache_bytes))),
             flights: Arc::default(),
@@ -109,7 +113,8 @@ impl FieldReader {
         &self.source.table
     }
 
-    /// The field of a row. A flight goes on when its readers leave; a failure stands for a second, the next read tries again.
+    /// The field of a row. A flight goes on when its readers leave; a failure answers the
+    /// kernel's second try as well, then the next read tries anew.
     pub fn read(&self, row: u32) -> Read {
         if let Some(field) = lock(&self.cache).get(row) {
             self.hits.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +139,7 @@ impl FieldReader {
     fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
         let mut failed = lock(&self.failed);
         failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
-        failed.get(&row).map(|(_, failure)| failure.clone())
+        failed.remove(&row).map(|(_, failure)| failure)
     }
 
     fn depart(&self, row: u32) -> Flight {

@@ -19,6 +19,7 @@ use crate::dataset::{CellState, Collection};
 use crate::slices::{BestRule, SliceKind, StoreView};
 use crate::store::{FieldReader, Read};
 use crate::time::Instant;
+use crate::zarr::Format;
 
 /// How long the kernel may keep what never changes.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -34,6 +35,8 @@ pub struct TreeConfig {
     pub source: String,
     /// What BestAvailable takes.
     pub best: BestRule,
+    /// Version of the metadata documents.
+    pub format: Format,
     /// Modification time of all files, seconds since 1970; constant while the mount lives.
     pub modified_seconds: i64,
 }
@@ -66,11 +69,8 @@ impl MountTree {
     /// The tree of a collection whose fields `reader` reads.
     #[must_use]
     pub fn new(collection: Arc<Collection>, reader: Arc<FieldReader>, config: TreeConfig) -> Self {
-        let whole = StoreNodes::new(StoreView::new(
-            SliceKind::RunTime,
-            Arc::clone(&collection),
-            config.best,
-        ));
+        let whole = StoreView::new(SliceKind::RunTime, Arc::clone(&collection), config.best);
+        let whole = StoreNodes::new(whole, config.format);
         let totals = whole.totals();
         Self {
             config,
@@ -100,7 +100,7 @@ impl MountTree {
         let known = |all: &[(Option<Instant>, Arc<Collection>)]| {
             all.iter().position(|(as_of, _)| *as_of == Some(instant))
         };
-        let table = {
+        let base = {
             let collections = self
                 .collections
                 .read()
@@ -108,9 +108,12 @@ impl MountTree {
             if let Some(number) = known(&collections.all) {
                 return Some(number);
             }
-            Arc::clone(&collections.all.first()?.1.table)
+            Arc::clone(&collections.all.first()?.1)
         };
-        let built = Arc::new(Collection::build(table, Some(instant)));
+        // As it stood then, and no later than what is mounted itself.
+        let limit = base.as_of.map_or(instant, |limit| limit.min(instant));
+        let built = Collection::build(Arc::clone(&base.table), Some(limit));
+        let built = Arc::new(base.selection.apply(built));
         let mut collections = self
             .collections
             .write()
@@ -143,11 +146,8 @@ impl MountTree {
         {
             return Some(*number);
         }
-        let nodes = StoreNodes::new(StoreView::new(
-            kind,
-            self.collection(collection)?,
-            self.config.best,
-        ));
+        let view = StoreView::new(kind, self.collection(collection)?, self.config.best);
+        let nodes = StoreNodes::new(view, self.config.format);
         let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = stores.numbers.get(&key) {
             return Some(*number);

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use super::inode::{LOCALS, NODES};
 use crate::dataset::CellState;
 use crate::slices::StoreView;
+use crate::zarr::Format;
 use crate::zarr::key::{chunk_key, parse_chunk_key};
 use crate::zarr::metadata::{
     ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, array_attributes, array_document,
     consolidated_document, group_document,
 };
+use crate::zarr::metadata_v3;
 use crate::zarr::model::{Array, Content, Group};
 
 /// A store's nodes; the first is its root group.
@@ -77,24 +79,9 @@ pub(super) struct Listed {
 }
 
 impl StoreNodes {
-    pub(super) fn new(view: StoreView) -> Self {
+    pub(super) fn new(view: StoreView, format: Format) -> Self {
         let mut nodes = Vec::new();
-        add_group(
-            &mut nodes,
-            0,
-            &view.hierarchy(),
-            view.groups.first().map(|group| group.index),
-        );
-        // Groups of further grids: children of the root, each made of the view's group of that name.
-        for group in view.groups.iter().skip(1) {
-            let child = match nodes.first().map(|root| &root.body) {
-                Some(Body::Group { by_name, .. }) => by_name.get(&group.name).copied(),
-                _ => None,
-            };
-            if let Some(child) = child {
-                set_group_index(&mut nodes, child, group.index);
-            }
-        }
+        add_group(&mut nodes, 0, &view.hierarchy(), format);
         Self { view, nodes }
     }
 
@@ -262,19 +249,12 @@ fn document(value: &serde_json::Value) -> Bytes {
     text.into()
 }
 
-/// Adds a group and all below it; `index` is the collection's group that its fields belong to.
-fn add_group(nodes: &mut Vec<Node>, parent: usize, group: &Group, index: Option<usize>) -> usize {
+/// Adds a group and all below it.
+fn add_group(nodes: &mut Vec<Node>, parent: usize, group: &Group, format: Format) -> usize {
     let own = nodes.len();
     nodes.push(Node {
         parent,
-        documents: vec![
-            (GROUP, document(&group_document())),
-            (
-                ATTRIBUTES,
-                document(&serde_json::Value::Object(group.attributes.clone())),
-            ),
-            (CONSOLIDATED, document(&consolidated_document(group))),
-        ],
+        documents: group_documents(group, format),
         body: Body::Group {
             children: Vec::new(),
             by_name: HashMap::new(),
@@ -284,12 +264,12 @@ fn add_group(nodes: &mut Vec<Node>, parent: usize, group: &Group, index: Option<
     for array in &group.arrays {
         if nodes.len() < NODES {
             children.push((array.name.clone(), nodes.len()));
-            nodes.push(array_node(own, array, index.unwrap_or_default()));
+            nodes.push(array_node(own, array, format));
         }
     }
     for (name, inner) in &group.groups {
         if nodes.len() < NODES {
-            let child = add_group(nodes, own, inner, None);
+            let child = add_group(nodes, own, inner, format);
             children.push((name.clone(), child));
         }
     }
@@ -300,36 +280,48 @@ fn add_group(nodes: &mut Vec<Node>, parent: usize, group: &Group, index: Option<
     own
 }
 
-fn array_node(parent: usize, array: &Array, group: usize) -> Node {
+fn group_documents(group: &Group, format: Format) -> Vec<(&'static str, Bytes)> {
+    match format {
+        Format::V2 => vec![
+            (GROUP, document(&group_document())),
+            (
+                ATTRIBUTES,
+                document(&serde_json::Value::Object(group.attributes.clone())),
+            ),
+            (CONSOLIDATED, document(&consolidated_document(group))),
+        ],
+        Format::V3 => vec![(
+            metadata_v3::DOCUMENT,
+            document(&metadata_v3::group_document(group)),
+        )],
+    }
+}
+
+fn array_node(parent: usize, array: &Array, format: Format) -> Node {
     let chunks = match &array.content {
         Content::Inline(bytes) => Chunks::Inline(bytes.clone()),
-        Content::Fields(number) => Chunks::Fields {
-            group,
-            array: *number,
+        Content::Fields { group, array } => Chunks::Fields {
+            group: *group,
+            array: *array,
         },
     };
-    Node {
-        parent,
-        documents: vec![
+    let documents = match format {
+        Format::V2 => vec![
             (ARRAY, document(&array_document(array))),
             (ATTRIBUTES, document(&array_attributes(array))),
         ],
+        Format::V3 => vec![(
+            metadata_v3::DOCUMENT,
+            document(&metadata_v3::array_document(array)),
+        )],
+    };
+    Node {
+        parent,
+        documents,
         body: Body::Array {
             grid: array.chunk_grid(),
             chunk_bytes: array.chunk_bytes(),
             chunks,
         },
-    }
-}
-
-fn set_group_index(nodes: &mut [Node], group_node: usize, index: usize) {
-    for node in nodes.iter_mut().filter(|node| node.parent == group_node) {
-        if let Body::Array {
-            chunks: Chunks::Fields { group, .. },
-            ..
-        } = &mut node.body
-        {
-            *group = index;
-        }
     }
 }

@@ -58,3 +58,32 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
         .map(|text| text + "\n")
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::latest;
+    use crate::dataset::{Collection, Selection};
+    use crate::time::Instant;
+
+    #[test]
+    fn latest_is_the_newest_complete_run() {
+        let day = 86_400;
+        let named = |complete: &[i64]| {
+            let mut collection = Collection {
+                table: Arc::default(),
+                runs: vec![Instant(0), Instant(day), Instant(2 * day)],
+                groups: Vec::new(),
+                as_of: None,
+                selection: Selection::default(),
+            };
+            let table = Arc::make_mut(&mut collection.table);
+            table.complete_runs = complete.iter().copied().map(Instant).collect();
+            latest(&collection)
+        };
+        assert_eq!(named(&[0, day]), "1970-01-02T00\n");
+        assert_eq!(named(&[0, day, 2 * day]), "1970-01-03T00\n");
+        assert_eq!(named(&[]), "1970-01-03T00\n", "no run is called complete");
+    }
+}

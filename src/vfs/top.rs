@@ -48,7 +48,13 @@ impl Place {
     pub(super) const fn parent(self) -> Self {
         match self {
             Self::StatusFile => Self::Status,
-            _ => Self::Root,
+            Self::Root
+            | Self::Runs
+            | Self::Leads
+            | Self::Valid
+            | Self::AsOf
+            | Self::Status
+            | Self::Latest => Self::Root,
         }
     }
 }

@@ -100,7 +100,7 @@ mod tests {
             data_type: DataType::Float32,
             fill: Fill::NaN,
             attributes: Map::new(),
-            content: Content::Fields(0),
+            content: Content::Fields { group: 0, array: 0 },
         };
         assert_eq!((array.chunk_count(), array.chunk_bytes()), (3, 20));
         let inner = Group {

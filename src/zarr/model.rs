@@ -49,8 +49,13 @@ pub const FILL_INT64: i64 = -9_223_372_036_854_775_806;
 pub enum Content {
     /// One chunk that covers the whole array, known now.
     Inline(Bytes),
-    /// One field per chunk: the collection's array of this number.
-    Fields(usize),
+    /// One field per chunk.
+    Fields {
+        /// Group of the collection.
+        group: usize,
+        /// Array of that group.
+        array: usize,
+    },
 }
 
 /// An array: its metadata, and where its chunks come from.

@@ -6,7 +6,7 @@
 //! ```
 //! Each file's first field is decoded by all contestants in turn, round by round; the table has the medians of the thread's
 //! CPU time in ms. Ours and `fill` write one reused f32 buffer, gribberish and ecCodes f64 as they only can. Without
-//! ECCODES_LIB there is no ecCodes column.
+//! `ECCODES_LIB` there is no ecCodes column.
 //!
 //! Instructions per point, whatever the load of the machine: `scripts/bench_instructions FILE CONTESTANT`, which runs
 //! `decode --once FILE CONTESTANT REPEATS` under callgrind with 1 and 11 repeats.
@@ -14,6 +14,14 @@
 #![expect(
     unsafe_code,
     reason = "ecCodes is a C library, and the thread's CPU time is a system call"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a program for developers, on good files"
 )]
 
 use std::ffi::{CStr, c_char, c_int, c_void};

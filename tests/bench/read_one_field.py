@@ -181,14 +181,14 @@ def measure(args, folder):
             for reader in readers[round_ % len(readers):] + readers[:round_ % len(readers)]:
                 if reader == "gribfs":
                     start = time.perf_counter()
-                    subprocess.run([args.gribfs, "mount", folder / "t.parquet", mount], check=True)
+                    subprocess.run([args.gribfs, "mount", folder / "t.parquet", mount], check=True, stdout=subprocess.DEVNULL)
                     mounting.append(time.perf_counter() - start)
                 try:
                     done = subprocess.run([sys.executable, __file__, "--worker", reader, str(sources[reader]), str(offset), str(length)],
                                           check=True, capture_output=True, text=True)
                 finally:
                     if reader == "gribfs":
-                        subprocess.run([args.gribfs, "umount", mount], check=True)
+                        subprocess.run([args.gribfs, "umount", mount], check=True, stdout=subprocess.DEVNULL)
                 result = json.loads(done.stdout.strip().splitlines()[-1])
                 seconds[reader].append(result["seconds"])
                 sums[reader] = result["sum"]

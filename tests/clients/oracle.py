@@ -45,6 +45,7 @@ class Field:
     latitudes: np.ndarray | None = None
     longitudes: np.ndarray | None = None
     values: np.ndarray | None = None
+    slack: tuple = (0.0, 0.0)
 
     @property
     def step(self):
@@ -108,6 +109,20 @@ def in_store_order(flat, ni, nj, scanning):
     return rows
 
 
+def slack(h, ni, nj):
+    """By how many degrees of latitude and of longitude the coded ends of a grid and its increments disagree.
+
+    Increments are coded in micro-degrees, so 1/6 degree over 300 rows misses the coded end by 1e-4; some grids contradict themselves outright.
+    ecCodes adds up increments along latitude and divides between the ends along longitude; within this, either is right.
+    """
+    degrees = lambda name: get(h, name + "InDegrees")
+    dj, di = degrees("jDirectionIncrement"), degrees("iDirectionIncrement")
+    high = abs(degrees("latitudeOfFirstGridPoint") - degrees("latitudeOfLastGridPoint"))
+    east = (degrees("longitudeOfLastGridPoint") - degrees("longitudeOfFirstGridPoint")) % 360
+    return (0.0 if dj is None else abs(dj * (nj - 1) - high),
+            0.0 if di is None else min(abs(di * (ni - 1) % 360 - way) for way in (east, -east % 360)))
+
+
 def surface(h):
     kind = get(h, "typeOfFirstFixedSurface", 255)
     kind = int(kind) if str(kind).isdigit() else ec.codes_get_long(h, "typeOfFirstFixedSurface")
@@ -155,8 +170,10 @@ def read_field(path, body, offset, length, fields, keep_values):
                 if keep_values:
                     field.values = single
                 try:
-                    field.latitudes = in_store_order(ec.codes_get_array(h, "latitudes"), ni, nj, scanning)
-                    field.longitudes = in_store_order(ec.codes_get_array(h, "longitudes"), ni, nj, scanning)
+                    # ecCodes gives values of alternating rows as coded, but the coordinates as if no row were turned.
+                    field.latitudes = in_store_order(ec.codes_get_array(h, "latitudes"), ni, nj, scanning & ~0x10)
+                    field.longitudes = in_store_order(ec.codes_get_array(h, "longitudes"), ni, nj, scanning & ~0x10)
+                    field.slack = slack(h, ni, nj) if grid == "regular_ll" else (0.0, 0.0)
                 except ec.CodesInternalError:
                     pass  # a grid section that contradicts itself: ecCodes has no coordinates
         field.window = window_seconds(h)
@@ -212,6 +229,9 @@ def arrays(fields):
         if step_type != "accum":
             named[name if step_type == "instant" else (name, f"{name}_{step_type}")] = {cell(f): f for f in members}
             continue
+        if members[0].number == (0, 1, 52, 98):
+            # ECMWF's local (0, 1, 193) is `tp` in metres; this one, in kg m-2, must not share its array.
+            name = f"{name}_p0_1_52"
         period = min((f.window[0] for f in members if f.window[0] > 0), default=None)
         total = {cell(f): f for f in members if f.window[0] == 0}
         if period is None:
@@ -224,11 +244,16 @@ def arrays(fields):
     return named
 
 
-def best(cells):
-    """BestAvailable of one array: valid time -> {cell: field} of the newest run whose cell is complete over levels and members."""
+def best(cells, takes=lambda cell: True):
+    """BestAvailable of one array: valid time -> {cell: field} of the newest run whose cell is complete over levels and members.
+
+    `takes` says which cells count at all.
+    """
     whole = len({(cell.member, cell.level) for cell in cells})
     by_time = collections.defaultdict(lambda: collections.defaultdict(dict))
     for cell, field in cells.items():
+        if not takes(cell):
+            continue
         by_time[cell.reference + cell.step][cell.reference][cell] = field
     chosen = {}
     for valid, runs in by_time.items():
@@ -240,4 +265,4 @@ def best(cells):
 
 def is_run_total(name, cells):
     """Accumulations from the start of the run, which BestAvailable leaves out."""
-    return not name.endswith("h") and any(field.step_type == "accum" for field in cells.values())
+    return isinstance(name, str) and not name.endswith("h") and any(field.step_type == "accum" for field in cells.values())

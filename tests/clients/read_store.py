@@ -84,10 +84,18 @@ def read_group(store, path):
     return {"name": path, "arrays": arrays, "coordinates": coordinates, "others": others, "attrs": {k: attribute(v) for k, v in data.attrs.items()}}
 
 
+def is_group(store, name):
+    path = os.path.join(store, name, "zarr.json")
+    if not os.path.exists(path):
+        return True
+    with open(path) as document:
+        return json.load(document)["node_type"] == "group"
+
+
 def read_store(store):
     groups = [read_group(store, "")]
     for name in sorted(os.listdir(store)):
-        if os.path.exists(os.path.join(store, name, ".zgroup")):
+        if any(os.path.exists(os.path.join(store, name, document)) for document in (".zgroup", "zarr.json")) and is_group(store, name):
             groups.append(read_group(store, name))
     return {"groups": groups}
 

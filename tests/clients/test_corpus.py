@@ -16,8 +16,11 @@ from conftest import TEST_DATA
 
 FOLDER = TEST_DATA / "grib"
 FILES = [p for p in oracle.grib_files(FOLDER) if "expected" not in p.parts and p.suffix not in (".csv", ".md")] if FOLDER.exists() else []
-# Two messages of one identity that differ: neither can be told to be right (files put together from others).
-KNOWN_REASONS = ("conflict",)
+KNOWN_REASONS = (
+    "conflict",  # two messages of one identity that differ: neither can be told to be right (files put together from others)
+    "contradicts itself",  # a grid whose latitudes run against its scanning mode: ecCodes has no coordinates for it either
+    "ends before it starts",  # a window of -36 h: ecCodes reads an end step of half a million years
+)
 
 
 @functools.cache
@@ -26,7 +29,8 @@ def truth(path):
 
 
 @pytest.fixture(scope="module")
-def mounted(gribfs, module_mount, tmp_path_factory):
+def indexed(gribfs, tmp_path_factory):
+    """Table and account of one file, made once."""
     made = {}
 
     def get(path):
@@ -34,8 +38,8 @@ def mounted(gribfs, module_mount, tmp_path_factory):
             table = tmp_path_factory.mktemp("corpus") / "t.parquet"
             done = gribfs("index", "--scan", "--json", path, "-o", table, "--allow-missing", code=None)
             assert done.returncode in (0, 1) and "panicked" not in done.stderr, done.stderr
-            account = json.loads(done.stdout)
-            made[path] = (module_mount(table) if account["placed"] else None, account)
+            assert done.stdout, f"no account: {done.stderr}"
+            made[path] = (table, json.loads(done.stdout))
         return made[path]
 
     return get
@@ -48,17 +52,17 @@ def refused(account):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
-def test_every_plain_message_is_served_or_refused(path, mounted, reader):
+def test_every_plain_message_is_served_or_refused(path, indexed, mount, reader):
     fields = truth(path)
     if not fields:
         pytest.skip("no whole GRIB2 message")
-    mount, account = mounted(path)
+    table, account = indexed(path)
     why = refused(account)
     plain = [field for field in fields if field.plain]
-    if mount is None:
+    if not account["placed"]:
         assert not [field.name for field in plain if field.offset not in why]
         pytest.skip(f"nothing placed: {sorted(set(why.values()))[:3]}")
-    groups = reader(mount / "run_time.zarr").groups
+    groups = reader(mount(table) / "run_time.zarr").groups
     cells = collections.defaultdict(list)
     for group in groups:
         for array in group["arrays"]:
@@ -90,11 +94,11 @@ def test_every_plain_message_is_served_or_refused(path, mounted, reader):
     assert not lost, f"{len(lost)} messages are neither served nor refused, e.g. {lost[:4]}; refused: {list(why.items())[:4]}"
 
 
-def test_what_is_refused_is_not_what_is_promised(mounted):
+def test_what_is_refused_is_not_what_is_promised(indexed):
     """Single fields on regular latitude-longitude and Lambert grids are refused only for reasons that are known here."""
     surprises, count = [], 0
     for path in FILES:
-        why = refused(mounted(path)[1])
+        why = refused(indexed(path)[1])
         for field in truth(path):
             count += field.plain
             if field.plain and field.offset in why and not any(known in why[field.offset] for known in KNOWN_REASONS):

@@ -22,16 +22,20 @@ mod grib_corpus; // sections, identity, grids against ecCodes'
 #[cfg(test)]
 mod grib_hops;
 #[cfg(test)]
+mod grib_products;
+#[cfg(test)]
+mod grib_projections;
+#[cfg(test)]
+mod index_dialects; // both index dialects, real files and odd ones
+#[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
+#[cfg(test)]
+mod naming; // names against ecCodes'
 #[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
-mod table; // Parquet: round trips, readers, hostile bytes
+mod support;
 #[cfg(test)]
-mod index_dialects; // both index dialects, real files and odd ones
-#[cfg(test)]
-mod naming; // names against ecCodes'
-#[cfg(test)]
-mod support; // servers and folders for the others
+mod table; // Parquet: round trips, readers, hostile bytes // servers and folders for the others

@@ -1,11 +1,5 @@
 //! Storage against a server that misbehaves: each fault ends as the right bytes or as an honest error, by its deadline.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests: a panic is a failed test"
-)]
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 

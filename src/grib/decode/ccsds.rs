@@ -4,8 +4,8 @@
 //! second extension, split samples with `k` low bits apart, or plain. With preprocessing a sample is a mapped difference
 //! from its predecessor; every `interval` blocks one sample is given whole, the reference. Samples are unsigned offsets.
 //!
-//! The unary codes of a block stand together, so they are read 64 bits at a time: the position of each one bit is the end
-//! of a code. Low bits are unpacked by one loop per width. Differences are undone a batch at a time; as long as a batch
+//! The unary codes of a block stand together, so they are read an octet at a time, through a table of the codes that end
+//! in it. Low bits are unpacked by one loop per width. Differences are undone a batch at a time; as long as a batch
 //! stays clear of the ends of the range, which is tested once, that is a plain running sum.
 //!
 //! Source: CCSDS 121.0-B-3, sections 3 to 5; flags as in libaec (`AEC_*`).
@@ -14,12 +14,14 @@ use super::error::DecodeError;
 use super::request::Ccsds;
 use super::scale::Value;
 use super::simple::enough;
-use super::unpack::{for_width, top, unpack, window, word};
+use super::unpack::{for_width, top, unpack, window};
 
 const PACKING: &str = "CCSDS";
 /// Samples between entropy decoding and scaling, and one block more.
 const BATCH: usize = 1024;
 const LONGEST_BLOCK: usize = 64;
+/// Unary codes are written eight at a time, so up to so many places behind the last one.
+const SLACK: usize = 8;
 /// Zero blocks are counted within segments of so many blocks.
 const SEGMENT: usize = 64;
 /// Highest code of the second extension option: pairs with a sum of at most 12.
@@ -60,8 +62,9 @@ pub(super) fn decode<V: Value>(
         preprocess: flag(PREPROCESS),
         signed: flag(PREPROCESS) && flag(SIGNED),
         sample: 0,
+        too_large: false,
         fresh: true,
-        samples: [0; BATCH + LONGEST_BLOCK],
+        samples: [0; BATCH + LONGEST_BLOCK + SLACK],
         filled: 0,
         out,
     };
@@ -72,6 +75,9 @@ pub(super) fn decode<V: Value>(
         }
     }
     field.flush();
+    if field.too_large {
+        return Err(too_large());
+    }
     Ok(())
 }
 
@@ -85,9 +91,11 @@ struct Field<'a, V> {
     signed: bool,
     /// The last sample whose difference was undone.
     sample: u32,
+    /// Whether a sample was found to exceed its bits.
+    too_large: bool,
     /// Whether `samples` begins with a reference sample.
     fresh: bool,
-    samples: [u32; BATCH + LONGEST_BLOCK],
+    samples: [u32; BATCH + LONGEST_BLOCK + SLACK],
     filled: usize,
     /// What is still to be written.
     out: &'a mut [V],
@@ -159,12 +167,15 @@ impl<V: Value> Field<'_, V> {
     /// Samples of which the low bits stand apart from the rest, the rest in unary.
     fn split(&mut self, low_bits: u32, count: usize) -> Result<(), DecodeError> {
         let mut stream = self.stream;
-        let bits = self.packing.bits;
-        let samples = self.room(count);
-        let all = stream.unary(samples)?;
-        if low_bits > bits || all.checked_shr(bits - low_bits).unwrap_or(0) != 0 {
+        let from = self.filled;
+        self.filled += count;
+        let samples = self.samples.get_mut(from..).unwrap_or_default();
+        let large = stream.unary(count, samples)?;
+        // Numbers up to 7 have room above 29 bits. That samples are within their own range is tested when all is there.
+        if low_bits > 29 || u64::from(large) << low_bits > u64::from(u32::MAX) {
             return Err(too_large());
         }
+        let samples = samples.get_mut(..count).unwrap_or_default();
         for_width!(low_bits, (), join[](stream.data, stream.bit, samples));
         stream.bit += count as u64 * u64::from(low_bits);
         self.stream = stream;
@@ -173,12 +184,10 @@ impl<V: Value> Field<'_, V> {
 
     /// Second extension: one unary code for two samples.
     fn pairs(&mut self, with_reference: bool) -> Result<(), DecodeError> {
-        let mut stream = self.stream;
-        let highest = self.highest;
-        let mut codes = [0; LONGEST_BLOCK / 2];
-        let codes = codes.get_mut(..self.packing.block / 2).unwrap_or_default();
-        stream.unary(codes)?;
-        self.stream = stream;
+        let mut codes = [0; LONGEST_BLOCK / 2 + SLACK];
+        let count = self.packing.block / 2;
+        self.stream.unary(count, &mut codes)?;
+        let codes = codes.get(..count).unwrap_or_default();
         let skipped = usize::from(with_reference);
         let samples = codes.iter().flat_map(|&code| {
             // The codes of all pairs of one sum stand together: 1 of sum 0, 2 of sum 1, 3 of sum 2, ...
@@ -191,36 +200,22 @@ impl<V: Value> Field<'_, V> {
             let second = code - before;
             [sum - second, second]
         });
-        let mut all = 0;
-        let mut most = 0;
-        for code in codes.iter() {
-            most = most.max(*code);
-        }
-        if most > HIGHEST_PAIR {
+        if codes.iter().any(|&code| code > HIGHEST_PAIR) {
             return Err(DecodeError::stream(PACKING, "pair code out of range"));
         }
-        let room = {
-            let from = self.filled;
-            let count = self.packing.block - skipped;
-            self.filled += count;
-            self.samples.get_mut(from..from + count).unwrap_or_default()
-        };
+        let room = self.room(self.packing.block - skipped);
         for (to, sample) in room.iter_mut().zip(samples.skip(skipped)) {
-            all |= sample;
             *to = sample;
-        }
-        if all > highest {
-            return Err(too_large());
         }
         Ok(())
     }
 
     /// How many blocks from this one on are all zero.
     fn zero_blocks(&mut self, number: usize) -> Result<usize, DecodeError> {
-        let mut code = [0];
-        self.stream.unary(&mut code)?;
+        let mut code = [0; SLACK];
+        self.stream.unary(1, &mut code)?;
         let left = self.packing.interval - number;
-        let [code] = code;
+        let [code, ..] = code;
         let blocks = match code {
             0..=3 => code as usize + 1,
             // The rest of the segment.
@@ -264,11 +259,14 @@ impl<V: Value> Field<'_, V> {
                 self.fresh = false;
             }
             for batch in differences.chunks_mut(16) {
-                undo(&mut self.sample, self.highest, batch);
+                self.too_large |= undo(&mut self.sample, self.highest, batch);
             }
             if self.signed {
                 as_buffer_octets(samples, self.packing.bits);
             }
+        } else {
+            let all = samples.iter().fold(0, |all, sample| all | sample);
+            self.too_large |= all > self.highest;
         }
         let count = samples.len().min(self.out.len());
         let (now, later) = std::mem::take(&mut self.out)
@@ -284,6 +282,7 @@ impl<V: Value> Field<'_, V> {
     }
 }
 
+#[cold]
 fn too_large() -> DecodeError {
     DecodeError::stream(PACKING, "a sample is larger than its bits allow")
 }
@@ -292,7 +291,9 @@ fn too_large() -> DecodeError {
 ///
 /// A difference maps to 2d or -2d - 1 as long as both directions are possible; beyond that only its size is coded, the
 /// direction being the one that is left.
-fn undo(sample: &mut u32, highest: u32, batch: &mut [u32]) {
+///
+/// Returns whether a difference is larger than any can be; then the samples are of no use.
+fn undo(sample: &mut u32, highest: u32, batch: &mut [u32]) -> bool {
     let mut largest = 0;
     for mapped in &mut *batch {
         largest |= *mapped;
@@ -312,19 +313,20 @@ fn undo(sample: &mut u32, highest: u32, batch: &mut [u32]) {
         }
     } else {
         for mapped in batch {
-            let room = last.min(highest - last);
+            let room = last.min(highest.wrapping_sub(last));
             let size = (*mapped >> 1) + (*mapped & 1);
             if size <= room {
                 last = last.wrapping_add((*mapped >> 1) ^ (*mapped & 1).wrapping_neg());
             } else if room == last {
                 last = *mapped;
             } else {
-                last = highest - *mapped;
+                last = highest.wrapping_sub(*mapped);
             }
             *mapped = last;
         }
     }
     *sample = last;
+    largest > highest
 }
 
 /// Signed samples as ecCodes takes them out of libaec's buffer: sign-extended to 1, 2 or 4 octets, then read as unsigned.
@@ -375,42 +377,100 @@ impl Stream<'_> {
         taken
     }
 
-    /// Unary codes: the number of zeros before each one. Returns all of them or-ed together.
+    /// Unary codes: `count` numbers of zeros, each ended by a one, to the start of `out`, which holds [`SLACK`] more.
+    /// Returns a number as large as the largest of those above 7, at most twice as large.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] if the stream ends before.
     #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "octet numbers fit the address space; a run of 2^32 zeros is caught by what is returned"
-    )]
-    fn unary(&mut self, out: &mut [u32]) -> Result<u64, DecodeError> {
-        let end = self.data.len() as u64 * 8;
-        let mut start = self.bit;
-        // Reversed, so that the next code is the lowest bits, and a set bit's number is its place in the stream.
-        let mut base = start & !7;
-        let mut bits = word(self.data, (base >> 3) as usize).reverse_bits();
-        bits &= u64::MAX << (start & 7);
-        let mut all = 0;
-        for out in out {
-            while bits == 0 {
-                base += 64;
-                if base >= end {
-                    return Err(DecodeError::Truncated {
-                        needed: base + 1,
-                        found: end,
-                    });
-                }
-                bits = word(self.data, (base >> 3) as usize).reverse_bits();
+    fn unary(&mut self, count: usize, out: &mut [u32]) -> Result<u32, DecodeError> {
+        let inside = self.bit & 7;
+        // Bits before the first code are zeros that do not count.
+        let mut carried = 0_u32.wrapping_sub(u32::from(inside as u8));
+        let mut mask = 0xff_u8 >> inside;
+        let mut large = 0;
+        let mut filled = 0;
+        let octets = self
+            .data
+            .get((self.bit >> 3) as usize..)
+            .unwrap_or_default();
+        for (at, octet) in octets.iter().enumerate() {
+            let ones = octet & mask;
+            mask = 0xff;
+            let Codes {
+                zeros,
+                count: found,
+                behind,
+            } = CODES.get(usize::from(ones)).unwrap_or(&NO_CODES);
+            let first = zeros[0].wrapping_add(carried);
+            large |= first;
+            if let Some(out) = out
+                .get_mut(filled..)
+                .and_then(<[u32]>::first_chunk_mut::<SLACK>)
+            {
+                *out = *zeros;
+                out[0] = first;
             }
-            let one = base + u64::from(bits.trailing_zeros());
-            bits &= bits - 1;
-            let zeros = one - start;
-            start = one + 1;
-            all |= zeros;
-            *out = zeros as u32;
+            filled += *found as usize;
+            if filled >= count {
+                // The octet may hold ones of what follows.
+                let last = (count..filled).fold(ones, |ones, _| ones & ones.wrapping_sub(1));
+                self.bit = (self.bit & !7) + 8 * (at as u64 + 1) - u64::from(last.trailing_zeros());
+                return Ok(large);
+            }
+            carried = if *found == 0 { first } else { *behind };
         }
-        self.bit = start;
-        Ok(all)
+        let found = self.data.len() as u64 * 8;
+        Err(DecodeError::Truncated {
+            needed: found + 1,
+            found,
+        })
     }
 }
+
+/// The unary codes that end within an octet.
+#[derive(Clone, Copy)]
+struct Codes {
+    /// Zeros before each one; 8 for the octet without ones. As wide as the samples, so that eight are copied at once.
+    zeros: [u32; SLACK],
+    /// Number of ones.
+    count: u32,
+    /// Zeros behind the last one.
+    behind: u32,
+}
+
+const NO_CODES: Codes = Codes {
+    zeros: [8, 0, 0, 0, 0, 0, 0, 0],
+    count: 0,
+    behind: 8,
+};
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, where an index out of bounds is an error"
+)]
+static CODES: [Codes; 256] = {
+    let mut table = [NO_CODES; 256];
+    let mut octet = 1;
+    while octet < 256 {
+        let mut codes = Codes {
+            zeros: [0; SLACK],
+            count: 0,
+            behind: 0,
+        };
+        let mut bit = 0;
+        while bit < 8 {
+            if octet >> (7 - bit) & 1 == 1 {
+                codes.zeros[codes.count as usize] = codes.behind;
+                codes.count += 1;
+                codes.behind = 0;
+            } else {
+                codes.behind += 1;
+            }
+            bit += 1;
+        }
+        table[octet] = codes;
+        octet += 1;
+    }
+    table
+};

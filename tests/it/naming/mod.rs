@@ -1,12 +1,5 @@
 //! Names of arrays against ecCodes' answers, and against each other: one field one name, two fields two names.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests"
-)]
-
 use gribfs::grib::identity::{Identity, Parameter, Surface};
 use gribfs::grib::naming::name_array;
 

@@ -12,12 +12,6 @@
 //! `?list-type=2` (bucket = first segment of the path, pages of [`PAGE`] keys), and PROPFIND after
 //! [`TestServer::allow_webdav`]. Dropping it ends all connections.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test helper: a panic is a failed test"
-)]
-
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

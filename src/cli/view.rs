@@ -1,0 +1,69 @@
+//! Flags of how a mount shows a collection: format, BestAvailable's rule.
+
+use clap::{Args, ValueEnum};
+
+use crate::slices::BestRule;
+use crate::time::{Instant, parse_step};
+use crate::zarr::Format;
+
+/// Flags of what a mount shows.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "View")]
+pub(super) struct ViewArgs {
+    /// Version of the Zarr metadata; 2 is what most programs read
+    #[arg(long, value_name = "2|3", value_enum, default_value = "2")]
+    zarr_format: FormatArg,
+    /// Show the collection as it stood at this moment (2026-11-22T06): runs no later than it
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub(super) as_of: Option<Instant>,
+    /// What best_available.zarr takes of each moment: the newest run that has it, or (kerchunk's rule) only the run that starts at that moment, and the newest run from there on
+    #[arg(long, value_enum, default_value = "newest")]
+    best: BestArg,
+    /// Leave steps below this one (24h) out of best_available.zarr
+    #[arg(long, value_name = "STEP", value_parser = step, conflicts_with = "best")]
+    min_step: Option<i64>,
+    /// Show run totals of accumulations in best_available.zarr, although their windows change from cell to cell
+    #[arg(long)]
+    best_totals: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatArg {
+    #[value(name = "2")]
+    V2,
+    #[value(name = "3")]
+    V3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BestArg {
+    Newest,
+    Exact,
+}
+
+impl ViewArgs {
+    pub(super) fn best(&self) -> BestRule {
+        BestRule {
+            min_step: self.min_step.unwrap_or(i64::MIN),
+            exact: self.best == BestArg::Exact,
+            totals: self.best_totals,
+        }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        match self.zarr_format {
+            FormatArg::V2 => Format::V2,
+            FormatArg::V3 => Format::V3,
+        }
+    }
+}
+
+fn instant(text: &str) -> Result<Instant, String> {
+    Instant::parse(text).ok_or_else(|| {
+        "a moment is written 2026-11-22T06, 2026-11-22T06:00 or 2026-11-22".to_owned()
+    })
+}
+
+fn step(text: &str) -> Result<i64, String> {
+    parse_step(text).ok_or_else(|| "a step is written 24h, 1h30m or 10d".to_owned())
+}

@@ -1,0 +1,458 @@
+//! A part of a collection: some arrays, levels, steps, members and runs.
+//!
+//! A selection is applied to a whole [`Collection`], so an array's name never depends on what was selected. Cells outside are
+//! dropped, then every axis shrinks to what the remaining cells use: of `gh` at 500 hPa nothing but that level is left.
+
+use std::collections::BTreeSet;
+
+use super::cells::CellKey;
+use super::collection::{Collection, GridGroup};
+use super::crop::{BoundingBox, Crop};
+use super::horizontal::describe;
+use super::levels::LevelAxis;
+use crate::time::{Instant, step_text};
+
+/// Most names that an error lists.
+const MOST_LISTED: usize = 60;
+
+/// Values from `first` to `last`, both included; the ends of `i64` leave a side open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Least value.
+    pub first: i64,
+    /// Greatest value.
+    pub last: i64,
+}
+
+impl Span {
+    const fn has(self, value: i64) -> bool {
+        self.first <= value && value <= self.last
+    }
+}
+
+/// A level: on the axis of that type, or on any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LevelChoice {
+    /// Name of the level type (`isobaricInhPa`).
+    pub level_type: Option<String>,
+    /// Value in the axis' unit; of a layer, its first surface.
+    pub value: f64,
+}
+
+/// What to show of a collection; an empty list takes everything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// Names of arrays; `*` and `?` stand for any characters and for one.
+    pub variables: Vec<String>,
+    /// Levels. An axis that is named keeps those given for it, the others keep all of theirs; a value without a type is meant for
+    /// every axis. Arrays without levels stay.
+    pub levels: Vec<LevelChoice>,
+    /// Steps in seconds.
+    pub steps: Vec<Span>,
+    /// Members; arrays without members stay.
+    pub members: Vec<Span>,
+    /// Reference times in seconds since 1970.
+    pub runs: Vec<Span>,
+    /// The part of each grid that is shown.
+    pub bounds: Option<BoundingBox>,
+}
+
+/// A selection of what is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectionError {
+    /// No such array, level, step, member or run.
+    #[error("no {what} {wanted}; there {}: {known}", if known.contains(' ') { "are" } else { "is" })]
+    Absent {
+        /// Kind of thing.
+        what: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// No cell of any grid lies in the box.
+    #[error("no grid point lies in the box {bounds} (south,west,north,east); the grid is {grid}")]
+    Outside {
+        /// The box.
+        bounds: String,
+        /// The main grid.
+        grid: String,
+    },
+    /// Each part exists, but nothing is in all of them.
+    #[error("the selection leaves no message: each part exists, but not together")]
+    Nothing,
+}
+
+impl Selection {
+    /// Whether everything is selected.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The selected part of a collection.
+    ///
+    /// # Errors
+    /// [`SelectionError`] if something is named that is not there, or nothing is left.
+    pub fn select(&self, collection: Collection) -> Result<Collection, SelectionError> {
+        self.check(&collection)?;
+        let grid = collection.groups.first().map(|main| describe(&main.grid));
+        let only_box = Self {
+            bounds: self.bounds,
+            ..Self::default()
+        };
+        let cropped = only_box.apply(collection);
+        if let (Some(bounds), true, Some(grid)) = (self.bounds, cropped.groups.is_empty(), grid) {
+            return Err(SelectionError::Outside {
+                bounds: bounds.to_string(),
+                grid,
+            });
+        }
+        let selected = self.apply(cropped);
+        if selected.groups.is_empty() && !self.is_everything() {
+            return Err(SelectionError::Nothing);
+        }
+        Ok(selected)
+    }
+
+    /// The selected part of a collection, whether or not all that is named is there.
+    #[must_use]
+    pub fn apply(&self, mut collection: Collection) -> Collection {
+        if self.is_everything() {
+            return collection;
+        }
+        collection.selection = self.clone();
+        if let Some(bounds) = &self.bounds {
+            for group in collection
+                .groups
+                .iter_mut()
+                .filter(|group| group.crop.is_none())
+            {
+                group.crop = Crop::of(&group.grid, bounds);
+            }
+            collection.groups.retain(|group| group.crop.is_some());
+        }
+        let runs = kept(&collection.runs, |run| within(&self.runs, run.seconds()));
+        for group in &mut collection.groups {
+            self.filter(group, &runs);
+        }
+        collection.groups.retain(|group| !group.arrays.is_empty());
+        let used = used(&collection.groups, |_, key| Some(key.run));
+        let runs = shrink(&mut collection.runs, &used);
+        for group in &mut collection.groups {
+            compact(group, &runs);
+        }
+        if let Some(main) = collection.groups.first_mut() {
+            main.name.clear();
+        }
+        collection
+    }
+
+    /// Drops the cells of a group that are not selected, and the arrays that are left without any.
+    fn filter(&self, group: &mut GridGroup, runs: &[bool]) {
+        let steps = kept(&group.steps, |step| within(&self.steps, *step));
+        let members = kept(&group.members, |member| {
+            within(&self.members, i64::from(*member))
+        });
+        let levels: Vec<Vec<bool>> = group
+            .levels
+            .iter()
+            .map(|axis| kept(&axis.values, |(value, _)| self.has_level(axis, *value)))
+            .collect();
+        let is = |list: &[bool], at: u32| list.get(at as usize).copied().unwrap_or(false);
+        group.arrays.retain(|array| {
+            let name = &array.naming.array;
+            self.variables.is_empty() || self.variables.iter().any(|pattern| matches(pattern, name))
+        });
+        for array in &mut group.arrays {
+            let levels = array.level_axis.and_then(|axis| levels.get(axis));
+            array.cells.retain(|key| {
+                is(runs, key.run)
+                    && is(&steps, key.step)
+                    && (!array.members || is(&members, key.member))
+                    && levels.is_none_or(|levels| is(levels, key.level))
+            });
+        }
+        group.arrays.retain(|array| !array.cells.is_empty());
+    }
+
+    fn has_level(&self, axis: &LevelAxis, value: f64) -> bool {
+        let mut meant = self
+            .levels
+            .iter()
+            .filter(|choice| choice.is_for(axis))
+            .peekable();
+        meant.peek().is_none() || meant.any(|choice| choice.is_at(value))
+    }
+
+    fn check(&self, collection: &Collection) -> Result<(), SelectionError> {
+        let groups = &collection.groups;
+        let names = || {
+            groups
+                .iter()
+                .flat_map(|group| group.arrays.iter().map(|array| &array.naming.array))
+        };
+        for pattern in &self.variables {
+            if !names().any(|name| matches(pattern, name)) {
+                return Err(absent("array", pattern, names().map(Clone::clone)));
+            }
+        }
+        for choice in &self.levels {
+            choice.check(groups)?;
+        }
+        let steps: BTreeSet<i64> = groups.iter().flat_map(|g| g.steps.clone()).collect();
+        check_spans("step", &self.steps, &steps, step_text)?;
+        let members: BTreeSet<i64> = groups
+            .iter()
+            .flat_map(|group| group.members.iter().map(|member| i64::from(*member)))
+            .collect();
+        check_spans("member", &self.members, &members, |member| {
+            member.to_string()
+        })?;
+        let runs: BTreeSet<i64> = collection.runs.iter().map(|run| run.seconds()).collect();
+        check_spans("run", &self.runs, &runs, |run| Instant(run).path_name())
+    }
+}
+
+impl LevelChoice {
+    fn is_for(&self, axis: &LevelAxis) -> bool {
+        self.level_type
+            .as_ref()
+            .is_none_or(|name| *name == axis.level_type.name)
+    }
+
+    fn is_at(&self, value: f64) -> bool {
+        (self.value - value).abs() <= 1e-9 * self.value.abs().max(value.abs())
+    }
+
+    fn check(&self, groups: &[GridGroup]) -> Result<(), SelectionError> {
+        let used: Vec<&LevelAxis> = groups
+            .iter()
+            .flat_map(|group| {
+                let in_use = |axis: usize| group.arrays.iter().any(|a| a.level_axis == Some(axis));
+                let axes = group.levels.iter().enumerate();
+                axes.filter(move |(axis, _)| in_use(*axis))
+                    .map(|(_, axis)| axis)
+            })
+            .collect();
+        let mut meant = used.iter().filter(|axis| self.is_for(axis)).peekable();
+        if meant.peek().is_none() {
+            let wanted = self.level_type.as_deref().unwrap_or("at all");
+            let types = used.iter().map(|axis| axis.level_type.name.to_string());
+            return Err(absent("level type", wanted, types));
+        }
+        if meant.any(|axis| axis.values.iter().any(|(value, _)| self.is_at(*value))) {
+            return Ok(());
+        }
+        let known = used
+            .iter()
+            .filter(|axis| self.is_for(axis))
+            .flat_map(|axis| {
+                let values = axis.values.iter();
+                values.map(|(value, _)| format!("{}={value}", axis.level_type.name))
+            });
+        Err(absent("level", &self.value.to_string(), known))
+    }
+}
+
+fn check_spans(
+    what: &'static str,
+    spans: &[Span],
+    known: &BTreeSet<i64>,
+    text: impl Fn(i64) -> String,
+) -> Result<(), SelectionError> {
+    for span in spans {
+        if !known.iter().any(|value| span.has(*value)) {
+            let end = |value| match value {
+                i64::MIN | i64::MAX => String::new(),
+                value => text(value),
+            };
+            let wanted = if span.first == span.last {
+                text(span.first)
+            } else {
+                format!("in {}..{}", end(span.first), end(span.last))
+            };
+            return Err(absent(
+                what,
+                &wanted,
+                known.iter().map(|value| text(*value)),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn absent(what: &'static str, wanted: &str, known: impl Iterator<Item = String>) -> SelectionError {
+    let mut seen = BTreeSet::new();
+    let known: Vec<String> = known.filter(|name| seen.insert(name.clone())).collect();
+    let mut listed = known
+        .iter()
+        .take(MOST_LISTED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(" ");
+    if known.len() > MOST_LISTED {
+        listed += &format!(" and {} more (gribfs info)", known.len() - MOST_LISTED);
+    } else if known.is_empty() {
+        listed.push_str("none");
+    }
+    SelectionError::Absent {
+        what,
+        wanted: wanted.to_owned(),
+        known: listed,
+    }
+}
+
+fn within(spans: &[Span], value: i64) -> bool {
+    spans.is_empty() || spans.iter().any(|span| span.has(value))
+}
+
+fn kept<T>(values: &[T], keep: impl Fn(&T) -> bool) -> Vec<bool> {
+    values.iter().map(keep).collect()
+}
+
+/// Positions that the cells of groups use along an axis.
+fn used(
+    groups: &[GridGroup],
+    of: impl Fn(&super::FieldArray, CellKey) -> Option<u32>,
+) -> BTreeSet<u32> {
+    groups
+        .iter()
+        .flat_map(|group| &group.arrays)
+        .flat_map(|array| array.cells.iter().map(move |(key, ..)| (array, key)))
+        .filter_map(|(array, key)| of(array, key))
+        .collect()
+}
+
+/// Drops the positions that are not used; gives the new position of each old one.
+fn shrink<T>(values: &mut Vec<T>, used: &BTreeSet<u32>) -> Vec<Option<u32>> {
+    let mut next = 0;
+    let mut at = 0;
+    let mut moved = Vec::with_capacity(values.len());
+    values.retain(|_| {
+        let stays = used.contains(&at);
+        moved.push(stays.then_some(next));
+        next += u32::from(stays);
+        at += 1;
+        stays
+    });
+    moved
+}
+
+/// Shrinks the axes of a group to what its cells use; `runs` are the new positions of the runs.
+fn compact(group: &mut GridGroup, runs: &[Option<u32>]) {
+    let alone = std::slice::from_ref(group);
+    let used_steps = used(alone, |_, key| Some(key.step));
+    let used_members = used(alone, |array, key| array.members.then_some(key.member));
+    let used_levels: Vec<BTreeSet<u32>> = (0..group.levels.len())
+        .map(|axis| {
+            used(alone, |array, key| {
+                (array.level_axis == Some(axis)).then_some(key.level)
+            })
+        })
+        .collect();
+    let steps = shrink(&mut group.steps, &used_steps);
+    let members = shrink(&mut group.members, &used_members);
+    let levels: Vec<Vec<Option<u32>>> = group
+        .levels
+        .iter_mut()
+        .zip(&used_levels)
+        .map(|(axis, used)| shrink(&mut axis.values, used))
+        .collect();
+    let new = |moved: &[Option<u32>], at: u32| moved.get(at as usize).copied().flatten();
+    for array in &mut group.arrays {
+        let levels = array.level_axis.and_then(|axis| levels.get(axis));
+        let has_members = array.members;
+        array.cells.remap(|key| {
+            Some(CellKey {
+                run: new(runs, key.run)?,
+                step: new(&steps, key.step)?,
+                level: levels.map_or(Some(key.level), |levels| new(levels, key.level))?,
+                member: if has_members {
+                    new(&members, key.member)?
+                } else {
+                    key.member
+                },
+            })
+        });
+    }
+}
+
+/// Whether a name is as a pattern says: `*` any characters, `?` one, all others themselves.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while let Some(byte) = name.get(n) {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(other) if *other == b'?' || other == byte => {
+                p += 1;
+                n += 1;
+            }
+            _ => {
+                // Let the last star take one more.
+                let Some((at, taken)) = star else {
+                    return false;
+                };
+                star = Some((at, taken + 1));
+                p = at + 1;
+                n = taken + 1;
+            }
+        }
+    }
+    pattern
+        .get(p..)
+        .is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_globs() {
+        for (pattern, name) in [
+            ("t2m", "t2m"),
+            ("t*", "t"),
+            ("*_bucket6h", "tp_bucket6h"),
+            ("?10", "u10"),
+            ("*a*b", "aab"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("t", "t2m"), ("?", ""), ("T2M", "t2m"), ("*a*b", "aba")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn axes_shrink_to_what_is_used() {
+        let mut values = vec![10, 20, 30, 40];
+        let moved = shrink(&mut values, &BTreeSet::from([1, 3]));
+        assert_eq!(values, [20, 40]);
+        assert_eq!(moved, [None, Some(0), None, Some(1)]);
+    }
+
+    #[test]
+    fn errors_say_what_there_is() {
+        let known = BTreeSet::from([0, 3600]);
+        let hour = Span {
+            first: 7200,
+            last: 7200,
+        };
+        let error = check_spans("step", &[hour], &known, step_text).unwrap_err();
+        assert_eq!(error.to_string(), "no step 2h; there are: 0h 1h");
+        let open = Span {
+            first: 7200,
+            last: i64::MAX,
+        };
+        let error = check_spans("step", &[open], &known, step_text).unwrap_err();
+        assert_eq!(error.to_string(), "no step in 2h..; there are: 0h 1h");
+        let known = BTreeSet::from([7]);
+        let error = check_spans("member", &[hour], &known, |m| m.to_string()).unwrap_err();
+        assert_eq!(error.to_string(), "no member 7200; there is: 7");
+    }
+}

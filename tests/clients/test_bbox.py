@@ -1,0 +1,88 @@
+"""--bbox: a store holds exactly the cells of the box, with ecCodes' values to the last bit and ecCodes' coordinates."""
+
+import numpy as np
+import pytest
+import xarray
+from test_values import products  # noqa: F401 (a fixture)
+
+
+def inside(field, box):
+    """Whether each grid point of a field lies in the box, by ecCodes' coordinates."""
+    south, west, north, east = box
+    width = 360 if east - west >= 360 else (east - west) % 360
+    lat, lon = field.latitudes, field.longitudes
+    return (south - 1e-6 <= lat) & (lat <= north + 1e-6) & ((lon - west + 1e-6) % 360 <= width + 2e-6)
+
+
+def wanted(field, box):
+    """Rows and columns: those in the box, from west to east; on a projected grid the range of both that holds all its cells."""
+    there = inside(field, box)
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    if field.grid != "regular_ll":
+        return np.arange(rows[0], rows[-1] + 1), np.arange(columns[0], columns[-1] + 1)
+    if len(columns) == there.shape[1]:
+        return rows, columns
+    return rows, columns[np.argsort((field.longitudes[0, columns] - box[1] + 1e-6) % 360, kind="stable")]
+
+
+def chunk(store, array, field):
+    leading = tuple(0 if array.dims[i] not in ("time", "step") else
+                    int(np.flatnonzero(store[array.dims[i]].values.astype("int64") // 10**9 == {"time": field.reference, "step": field.step}[array.dims[i]])[0])
+                    for i in range(array.ndim - 2))
+    return array[leading]
+
+
+BOXES = {
+    "inside": (30, 20, 60, 50), "across greenwich": (35, -10, 60, 30), "the same from 0 to 360": (35, 350, 60, 30), "across the date line": (-20, 170, 20, -170),
+    "the date line in 0 to 360": (-20, 170, 20, 190), "all longitudes": (-90, -180, 0, 180), "the world": (-90, 0, 90, 360), "one point": (48, 9, 48, 9),
+}
+
+
+@pytest.mark.parametrize("case", BOXES)
+def test_a_box_of_a_regular_grid(products, mount, case):  # noqa: F811
+    product, box = products("gfs"), BOXES[case]
+    made = mount(product.table, "--bbox", ",".join(map(str, box)), "--variable", "t2m,tp*")
+    store = xarray.open_zarr(str(made / "run_time.zarr"), chunks=None)
+    for field in product.arrays["t2m"].values():
+        rows, columns = wanted(field, box)
+        ours = chunk(store, store.t2m, field)
+        expected = field.values[np.ix_(rows, columns)]
+        assert ours.shape == expected.shape and ours.values.tobytes() == expected.tobytes(), f"{case} {field.name}"
+    file = made / "run_time.zarr/t2m/0.0.0.0"
+    assert file.stat().st_size == len(file.read_bytes()) == 4 * len(rows) * len(columns)
+    lat, lon = store.latitude.values, store.longitude.values
+    assert np.array_equal(lat, field.latitudes[rows, 0])
+    turn = np.abs(lon - field.longitudes[0, columns]) % 360
+    assert np.minimum(turn, 360 - turn).max() < 1e-9
+    assert (np.diff(lon) > 0).all() and lon[-1] - lon[0] < 360, f"{case}: {lon}"
+    best = xarray.open_zarr(str(made / "best_available.zarr"), chunks=None)
+    assert best.t2m.shape[1:] == expected.shape and np.isfinite(best.t2m.values).any()
+
+
+@pytest.mark.parametrize("box", [(38, -98, 40, -95), (38, 262, 40, 265), (20, -140, 60, -50)])
+def test_a_box_of_a_projected_grid(products, mount, box):  # noqa: F811
+    product = products("hrrr")
+    field = next(f for f in product.fields if f.cf_name == "t2m")
+    if not inside(field, box).any():
+        pytest.skip(f"skipped: {box} is not on the grid")
+    rows, columns = wanted(field, box)
+    made = mount(product.table, "--bbox", ",".join(map(str, box)))
+    cut = xarray.open_zarr(str(made / "run_time.zarr"), chunks=None)
+    whole = xarray.open_zarr(str(product.mount / "run_time.zarr"), chunks=None)
+    for field in product.arrays["t2m"].values():
+        assert chunk(cut, cut.t2m, field).values.tobytes() == field.values[np.ix_(rows, columns)].tobytes(), field.name
+    xarray.testing.assert_identical(cut.drop_attrs(), whole.isel(y=rows, x=columns).drop_attrs())
+    assert np.abs(cut.latitude.values - field.latitudes[np.ix_(rows, columns)]).max() < 1e-6
+
+
+def test_info_tells_the_size_of_the_part(products, gribfs):  # noqa: F811
+    product = products("gfs")
+    rows, columns = wanted(product.fields[0], (35, -10, 60, 30))
+    assert f"selected {len(rows)} x {len(columns)}" in gribfs("info", product.table, "--bbox", "35,-10,60,30").stdout
+
+
+@pytest.mark.parametrize(("box", "words"), [("1,2,3", "south,west,north,east"), ("60,0,35,10", "south,west,north,east"), ("49,1,50,2", "no grid point"),
+                                            ("-91,0,0,1", "south,west,north,east"), ("a,b,c,d", "south,west,north,east")])
+def test_boxes_that_are_none(products, gribfs, box, words):  # noqa: F811
+    done = gribfs("info", products("gfs").table, "--bbox", box, code=2)
+    assert done.stderr.count("\n") == 1 and words in done.stderr
