@@ -1,6 +1,6 @@
 //! The whole build: many files at once, one table, one account.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +19,7 @@ use super::twins;
 use crate::location::{ByteRange, Location};
 use crate::storage::{Short, Storage};
 use crate::table::row::{Kind, Object, Row, Status, Table};
+use crate::time::step_text;
 
 /// Index files in memory at once.
 const TEXTS_AT_ONCE: usize = 32;
@@ -334,36 +335,58 @@ fn count(table: &Table, asked: &HashSet<Location>, account: &mut Account) {
         .map(|object| asked.contains(&object.location))
         .collect();
     let is_wanted = |row: &&Row| wanted.get(row.object as usize).copied().unwrap_or(false);
+    let mut pending: BTreeMap<u32, (u64, &Row)> = BTreeMap::new();
     for row in table.rows.iter().filter(is_wanted) {
         account.messages += 1;
-        match row.status {
-            Status::Placed => account.placed += 1,
-            Status::Twin => account.twins += 1,
-            Status::Conflict | Status::Pending | Status::Unplaced | Status::Unsupported => {
-                let Some(object) = table.objects.get(row.object as usize) else {
-                    continue;
-                };
+        let problem = match row.status {
+            Status::Placed => {
+                account.placed += 1;
+                None
+            }
+            Status::Twin => {
+                account.twins += 1;
+                None
+            }
+            Status::Pending => {
+                pending.entry(row.object).or_insert((0, row)).0 += 1;
+                None
+            }
+            Status::Conflict | Status::Unplaced | Status::Unsupported => {
                 let words = table
                     .kinds
                     .get(row.kind as usize)
                     .map_or("", |kind| kind.words.as_str());
-                let step = crate::time::step_text(row.window.end);
-                let name = match (words, row.status) {
-                    ("", Status::Pending) => None,
-                    ("", _) => Some(format!("byte {}, field {}", row.offset, row.field + 1)),
-                    (words, _) => Some(format!("{words} at {step}")),
-                };
-                account.problems.push(Problem {
-                    location: object.location.clone(),
-                    message: name,
-                    status: row.status,
-                    reason: row
-                        .reason
-                        .as_deref()
-                        .unwrap_or("no reason recorded")
-                        .to_owned(),
-                });
+                let step = step_text(row.window.end);
+                Some(match words {
+                    "" => format!("byte {}, field {}", row.offset, row.field + 1),
+                    words => format!("{words} at {step}"),
+                })
             }
+        };
+        if let Some(message) = problem {
+            account.problems.extend(problem_of(table, row, message));
         }
     }
+    // A file that has not arrived is one problem, however many messages are expected of it.
+    for (count, row) in pending.into_values() {
+        let message = match count {
+            1 => "its messages".to_owned(),
+            count => format!("{count} messages"),
+        };
+        account.problems.extend(problem_of(table, row, message));
+    }
+}
+
+fn problem_of(table: &Table, row: &Row, message: String) -> Option<Problem> {
+    let object = table.objects.get(row.object as usize)?;
+    Some(Problem {
+        location: object.location.clone(),
+        message: Some(message),
+        status: row.status,
+        reason: row
+            .reason
+            .as_deref()
+            .unwrap_or("no reason recorded")
+            .to_owned(),
+    })
 }
