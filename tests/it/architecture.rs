@@ -59,6 +59,7 @@ const HOUSE: &[Rule] = &[
         "cli",
         &[
             "time",
+            "zarr",
             "location",
             "table",
             "dataset",
