@@ -1,8 +1,8 @@
-//! Flags of how a mount shows a collection: format, BestAvailable's rule.
+//! Flags of how a mount shows a collection: layout, format, BestAvailable's rule.
 
 use clap::{Args, ValueEnum};
 
-use crate::slices::BestRule;
+use crate::slices::{BestRule, Layout};
 use crate::time::{Instant, parse_step};
 use crate::zarr::Format;
 
@@ -10,6 +10,9 @@ use crate::zarr::Format;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "View")]
 pub(super) struct ViewArgs {
+    /// One group with all arrays, or kerchunk's groups (t2m/instant/heightAboveGround/t2m) for xarray.open_datatree
+    #[arg(long, value_enum, default_value = "flat")]
+    layout: LayoutArg,
     /// Version of the Zarr metadata; 2 is what most programs read
     #[arg(long, value_name = "2|3", value_enum, default_value = "2")]
     zarr_format: FormatArg,
@@ -25,6 +28,12 @@ pub(super) struct ViewArgs {
     /// Show run totals of accumulations in best_available.zarr, although their windows change from cell to cell
     #[arg(long)]
     best_totals: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutArg {
+    Flat,
+    Tree,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -47,6 +56,13 @@ impl ViewArgs {
             min_step: self.min_step.unwrap_or(i64::MIN),
             exact: self.best == BestArg::Exact,
             totals: self.best_totals,
+        }
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        match self.layout {
+            LayoutArg::Flat => Layout::Flat,
+            LayoutArg::Tree => Layout::Tree,
         }
     }
 

@@ -55,6 +55,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time",
             "location",
+            "zarr",
             "table",
             "dataset",
             "slices",
