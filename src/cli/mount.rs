@@ -204,6 +204,7 @@ fn tree(
     let tree_config = TreeConfig {
         source: source.to_string(),
         best: args.view.best(),
+        layout: args.view.layout(),
         format: args.view.format(),
         modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
     };

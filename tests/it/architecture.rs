@@ -61,6 +61,7 @@ const HOUSE: &[Rule] = &[
             "time",
             "zarr",
             "location",
+            "zarr",
             "table",
             "dataset",
             "slices",

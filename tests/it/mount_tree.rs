@@ -99,6 +99,7 @@ impl Bed {
         let config = TreeConfig {
             source: "test".to_owned(),
             best: BestRule::default(),
+            layout: gribfs::slices::Layout::Flat,
             format: gribfs::zarr::Format::V2,
             modified_seconds: 1_800_000_000,
         };
