@@ -70,6 +70,18 @@ fn print(source: &str, collection: &Collection) {
             println!("  {:<18} {}", status.as_str(), grouped(count));
         }
     }
+    let waiting: Vec<String> = collection
+        .runs
+        .iter()
+        .filter(|run| !table.complete_runs.contains(run))
+        .map(|run| run.path_name())
+        .collect();
+    if let Some(newest) = waiting.last() {
+        println!(
+            "  incomplete         {}, the newest {newest}",
+            count_text(waiting.len() as u64, "run")
+        );
+    }
     match (collection.runs.first(), collection.runs.last()) {
         (Some(first), Some(last)) if first != last => {
             println!(

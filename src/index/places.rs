@@ -3,6 +3,7 @@
 //! NOAA's dialect has no lengths: a message ends where the next greater offset of the file begins, wherever in the file that
 //! stands (offsets `0, 2000, 1000` give lengths `1000, ?, 1000`). The last one ends with the object, where its size is known.
 
+use std::fmt;
 use std::hash::BuildHasher as _;
 
 use hashbrown::hash_table::Entry;
@@ -56,6 +57,35 @@ impl Warning {
         match self {
             Self::Disorder { .. } | Self::Overlap { .. } | Self::Uncovered { .. } => true,
             Self::NoFinalNewline | Self::SeveralRuns { .. } | Self::Repeats { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFinalNewline => {
+                f.write_str("the last line has no newline: the index may be cut")
+            }
+            Self::SeveralRuns { line } => {
+                write!(f, "line {line} is of another run than the first line")
+            }
+            Self::Disorder { line, other } => write!(
+                f,
+                "lines {other} and {line} contradict each other: message numbers and offsets do not ascend together"
+            ),
+            Self::Overlap { line, other } => write!(
+                f,
+                "the message of line {line} begins inside the message of line {other}"
+            ),
+            Self::Uncovered { end, size } => write!(
+                f,
+                "the last message ends at byte {end}, but the object has {size} bytes"
+            ),
+            Self::Repeats { count } => write!(
+                f,
+                "{count} lines have the words, time, member and run of a line before them"
+            ),
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Account {
     pub files: usize,
     /// Files read by their index file.
     pub indexed_files: usize,
+    /// Files that the table held already, unchanged.
+    pub kept_files: usize,
     /// Files whose section headers were walked.
     pub scanned_files: usize,
     /// Messages (fields) that the files hold, as far as known.
@@ -31,6 +33,8 @@ pub struct Account {
     pub placed: u64,
     /// Messages equal to another in all of their identity.
     pub twins: u64,
+    /// Messages whose section 0 was read and found where the index says (`--check`).
+    pub checked: u64,
     /// Everything else, one by one.
     pub problems: Vec<Problem>,
     /// Remarks that change nothing (an index file that was not believed, say).
@@ -50,6 +54,7 @@ impl Account {
         self.messages += other.messages;
         self.placed += other.placed;
         self.twins += other.twins;
+        self.checked += other.checked;
         self.problems.extend(other.problems);
         self.remarks.extend(other.remarks);
     }

@@ -1,8 +1,9 @@
 //! From index lines to rows: words joined with what headers taught.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt as _};
 
 use super::file::{Lines, Shared};
 use super::hop::Hopped;
@@ -16,6 +17,9 @@ use crate::time::{Instant, Window, step_text};
 /// A window from the start of the run that ends later than this is a run total at every step: no centre resets that late without
 /// its first windows having shown it.
 const RUN_TOTAL_SHOWS: i64 = 6 * 3600;
+
+/// Headers that one file waits for at once; storage has its own limit for all files.
+const HEADERS_AT_ONCE: usize = 128;
 
 /// Code Table 4.6: negatively perturbed forecast.
 const NEGATIVE_PERTURBATION: u8 = 2;
@@ -163,31 +167,62 @@ async fn resolve(
     lines: &Lines,
     shared: &Shared,
 ) -> Known {
-    let lookups = wanted.iter().map(|(lookup, line)| async move {
-        let sample = Sample {
-            location: location.clone(),
-            offset: line.offset,
-            length: line.length,
-            field: line.field,
-        };
-        let learned = match lookup {
-            Lookup::Kind { kind, step } => {
-                let words = lines
-                    .kinds
-                    .get(*kind as usize)
-                    .map_or("", |(words, _)| words.as_str());
-                let key = step.map_or_else(|| words.to_owned(), |step| format!("{words}@{step}"));
-                shared
-                    .learner
-                    .kind(product, &key, &sample, &shared.storage)
-                    .await
+    let words = |kind: u32| {
+        lines
+            .kinds
+            .get(kind as usize)
+            .map_or("", |(words, _)| words.as_str())
+    };
+    let key = |lookup: &Lookup| match lookup {
+        Lookup::Kind { kind, step: None } => Some(Cow::Borrowed(words(*kind))),
+        Lookup::Kind {
+            kind,
+            step: Some(step),
+        } => Some(Cow::Owned(format!("{}@{step}", words(*kind)))),
+        Lookup::Own { .. } | Lookup::NotGrib => None,
+    };
+    let keys: Vec<Option<Cow<'_, str>>> = wanted.iter().map(|(lookup, _)| key(lookup)).collect();
+    // Most kinds are known from other files: no future is made for those.
+    let learnt = shared.learner.known(product, &keys);
+    let mut known: Known = Vec::with_capacity(wanted.len());
+    let mut unknown = Vec::new();
+    for (((lookup, line), key), learnt) in wanted.iter().zip(&keys).zip(learnt) {
+        match learnt {
+            Some(learnt) => known.push(((*lookup).clone(), Ok(learnt))),
+            None if **lookup == Lookup::NotGrib => {
+                known.push((Lookup::NotGrib, Err(Arc::from("not a GRIB message"))));
             }
-            Lookup::Own { .. } => learn(&sample, &shared.storage).await.map(Arc::new),
-            Lookup::NotGrib => Err(Arc::from("not a GRIB message")),
-        };
-        ((*lookup).clone(), learned)
-    });
-    let mut known: Known = join_all(lookups).await;
+            None => {
+                let sample = Sample {
+                    location: location.clone(),
+                    offset: line.offset,
+                    length: line.length,
+                    field: line.field,
+                };
+                let key = key.as_deref().map(str::to_owned);
+                unknown.push(((*lookup).clone(), sample, key));
+            }
+        }
+    }
+    let mut reads = futures::stream::iter(unknown)
+        .map(|(lookup, sample, key): (Lookup, Sample, Option<String>)| {
+            async move {
+                let learned = match key {
+                    Some(key) => {
+                        let learner = &shared.learner;
+                        learner.kind(product, &key, &sample, &shared.storage).await
+                    }
+                    None => learn(&sample, &shared.storage).await.map(Arc::new),
+                };
+                (lookup, learned)
+            }
+            .boxed()
+        })
+        .buffer_unordered(HEADERS_AT_ONCE);
+    while let Some(read) = reads.next().await {
+        known.push(read);
+    }
+    drop(reads);
     known.sort_by(|a, b| a.0.cmp(&b.0));
     known
 }
@@ -387,6 +422,14 @@ fn negative_member(member: Option<Member>) -> Option<Arc<str>> {
 }
 
 impl FileRows {
+    /// Why the first row that could not be placed was not.
+    pub(super) fn first_unplaced(&self) -> Option<Arc<str>> {
+        self.rows
+            .iter()
+            .find(|row| row.status == Status::Unplaced)
+            .and_then(|row| row.reason.clone())
+    }
+
     /// The rows of a walk through section headers.
     pub(super) fn of_walk(fields: Vec<Hopped>) -> Self {
         let mut drafts = Self::default();

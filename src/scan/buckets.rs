@@ -30,6 +30,7 @@ pub(super) fn assign(builder: &mut Builder) {
         .map(|(quantity, windows)| (*quantity, Rule::of(windows)))
         .collect();
     let mut rows = std::mem::take(builder.rows_mut());
+    let mut known: HashMap<(u32, i64), u32> = HashMap::new();
     for row in &mut rows {
         let Some(Some(quantity)) = accumulations.get(row.kind as usize) else {
             continue;
@@ -41,11 +42,15 @@ pub(super) fn assign(builder: &mut Builder) {
                 .get(quantity)
                 .map_or(row.window.length(), |rule| rule.period(row.window))
         };
-        if let Some(kind) = builder.table().kinds.get(row.kind as usize).cloned() {
-            row.kind = builder.kind(Kind {
+        if let Some(kind) = known.get(&(row.kind, bucket)) {
+            row.kind = *kind;
+        } else if let Some(kind) = builder.table().kinds.get(row.kind as usize).cloned() {
+            let of_bucket = builder.kind(Kind {
                 bucket_seconds: Some(bucket),
                 ..kind
             });
+            known.insert((row.kind, bucket), of_bucket);
+            row.kind = of_bucket;
         }
     }
     *builder.rows_mut() = rows;

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::account::{Account, Problem};
 use super::assemble::{FileRows, assemble};
 use super::hop::hop;
 use super::learn::{LearnError, Learner, sentence};
+use super::run::ScanConfig;
 use super::sidecar::Sidecars;
 use super::sources::Source;
-use crate::index::{IndexLine, KindWords, parse, product_key, url_facts};
+use super::verify::{check_sections, spot_check};
+use crate::index::{Dialect, IndexLine, KindWords, parse, product_key, url_facts};
 use crate::location::Location;
 use crate::storage::{Fetched, Storage};
 use crate::table::row::{Object, Status};
@@ -21,14 +24,19 @@ pub(super) struct Shared {
     pub(super) storage: Storage,
     pub(super) sidecars: Sidecars,
     pub(super) learner: Learner,
-    /// Walk section headers even where there is an index file.
-    pub(super) always_scan: bool,
+    pub(super) config: ScanConfig,
+    /// Index files in memory: one of ECMWF's ensemble has 2 MB.
+    pub(super) texts: Semaphore,
+    /// Index files being parsed: threads beyond the cores win nothing.
+    pub(super) parsers: Semaphore,
 }
 
 /// Lines of an index file, on their own (the file's text is let go).
 #[derive(Debug)]
 pub(super) struct Lines {
     pub(super) lines: Vec<IndexLine>,
+    /// Whether lengths are the index file's own words, and not taken from the next offset.
+    pub(super) exact_lengths: bool,
     /// Words of each kind, and whether they are of a message that is not GRIB.
     pub(super) kinds: Vec<(String, bool)>,
 }
@@ -57,16 +65,36 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
         missing: None,
         source,
     };
-    if !shared.always_scan {
+    let wait = shared.config.await_index;
+    if !shared.config.always_scan {
+        // Held until the text is parsed. The semaphores are never closed.
+        let permit = shared.texts.acquire().await.ok();
         match shared.sidecars.read(&outcome.source, &shared.storage).await {
             Ok(Some((sidecar, fetched))) => {
-                match by_index(&mut outcome, &sidecar, fetched, &shared).await {
-                    Ok(()) => return outcome,
-                    Err(reason) => outcome
-                        .account
-                        .remarks
-                        .push(format!("{reason}; section headers are walked instead")),
+                match by_index(&mut outcome, &sidecar, fetched, permit, &shared).await {
+                    Ok(()) => {
+                        if let Some(reason) = outcome.rows.first_unplaced().filter(|_| wait) {
+                            outcome.missing = Some(reason);
+                        }
+                        return outcome;
+                    }
+                    // Index files are visible before they are whole, and before their GRIB.
+                    Err(reason) if wait => {
+                        outcome.missing = Some(sentence(reason));
+                        return outcome;
+                    }
+                    Err(reason) => {
+                        shared.learner.forget(&outcome.source.location);
+                        outcome
+                            .account
+                            .remarks
+                            .push(format!("{reason}; section headers are walked instead"));
+                    }
                 }
+            }
+            Ok(None) if wait => {
+                outcome.missing = Some(sentence("has not arrived yet"));
+                return outcome;
             }
             Ok(None) => {}
             Err(error) => {
@@ -84,14 +112,18 @@ async fn by_index(
     outcome: &mut FileOutcome,
     sidecar: &Location,
     fetched: Fetched,
+    permit: Option<SemaphorePermit<'_>>,
     shared: &Arc<Shared>,
 ) -> Result<(), String> {
     let size = outcome.object.size;
+    let index_written = fetched.modified;
     let name = sidecar.clone();
+    let parser = shared.parsers.acquire().await.ok();
     let lines = tokio::task::spawn_blocking(move || read_lines(&fetched.bytes, size))
         .await
         .map_err(|panic| format!("{name}: {panic}"))?
         .map_err(|reason| format!("{name}: {reason}"))?;
+    drop((parser, permit));
     let facts = url_facts(outcome.source.location.as_str());
     if let (Some(run), Some(line)) = (
         facts.run,
@@ -110,15 +142,18 @@ async fn by_index(
             run.path_name()
         ));
     }
+    let location = outcome.source.location.clone();
     let product = product_key(outcome.source.location.as_str());
-    let rows = assemble(&outcome.source.location, &product, &lines, shared)
+    let rows = assemble(&location, &product, &lines, shared)
         .await
         .map_err(|reason| format!("{name}: {reason}"))?;
+    let mut grib_written = outcome.source.modified;
     for learned in rows
         .known
         .iter()
-        .filter(|learned| learned.location == outcome.source.location)
+        .filter(|learned| learned.location == location)
     {
+        grib_written = grib_written.or(learned.modified);
         outcome.object.size = outcome.object.size.or(learned.object_size);
         outcome.object.etag = outcome.object.etag.take().or_else(|| learned.etag.clone());
     }
@@ -129,6 +164,30 @@ async fn by_index(
             "{name}: a message at byte {} of an object of {size} bytes",
             row.offset
         ));
+    }
+    let doubt = if index_written
+        .zip(grib_written)
+        .is_some_and(|(index, grib)| index < grib)
+    {
+        Some("it is older than its GRIB".to_owned())
+    } else if let Some(line) = lines.lines.iter().find(|line| {
+        let step = line.when.step();
+        step.zip(facts.step).is_some_and(|(step, last)| step > last)
+    }) {
+        Some(format!("line {}: its step is beyond the file's", line.line))
+    } else {
+        rows.first_unplaced().map(|reason| reason.to_string())
+    };
+    if let Some(doubt) = doubt {
+        spot_check(&location, &rows, &doubt, &shared.storage)
+            .await
+            .map_err(|reason| format!("{name}: {reason}"))?;
+    }
+    if shared.config.check {
+        let exact = lines.exact_lengths;
+        outcome.account.checked = check_sections(&location, &rows, exact, &shared.storage)
+            .await
+            .map_err(|reason| format!("{name}: {reason}"))?;
     }
     outcome.account.indexed_files = 1;
     outcome.rows = rows;
@@ -142,7 +201,7 @@ fn read_lines(bytes: &Bytes, size: Option<u64>) -> Result<Lines, String> {
             .warnings
             .iter()
             .filter(|w| w.asks_rescan())
-            .map(|warning| format!("{warning:?}"))
+            .map(ToString::to_string)
             .collect();
         return Err(warnings.join("; "));
     }
@@ -158,6 +217,7 @@ fn read_lines(bytes: &Bytes, size: Option<u64>) -> Result<Lines, String> {
         })
         .collect();
     Ok(Lines {
+        exact_lengths: file.dialect == Dialect::Ecmwf,
         lines: file.lines,
         kinds,
     })

@@ -1,5 +1,7 @@
 //! Walking the section headers of a GRIB file by ranged reads: for files without an index file, and for later fields of a message.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::learn::{LearnError, Learned, Sample, sentence, unsupported};
@@ -155,7 +157,7 @@ fn add(walk: &mut Walk, location: &Location, found: Found) {
             ));
         }
         Found::Broken { offset, error } => {
-            walk.fields.push(broken(offset, None, error.to_string()))
+            walk.fields.push(broken(offset, None, error.to_string()));
         }
         Found::Lost { offset } => {
             walk.fields.push(broken(
@@ -178,12 +180,13 @@ fn fields(
         Ok(Learned {
             product: product.map_err(|error| sentence(error.to_string()))?,
             unsupported: unsupported(&field.section3, &field.section5),
-            section3: field.section3.clone(),
+            section3: Arc::clone(&field.section3),
             location: location.clone(),
             offset: message.offset,
             message_length: message.length,
             object_size,
             etag: etag.map(str::to_owned),
+            modified: None,
         })
     };
     message

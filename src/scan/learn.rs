@@ -1,5 +1,6 @@
 //! Learning what a kind of message is, from the headers of one of its messages.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use crate::grib::head::{Head, HeadOutcome};
 use crate::grib::identity::Product;
 use crate::location::{ByteRange, Location};
 use crate::storage::{Short, Storage};
+use crate::time::Instant;
 
 /// Bytes of a message's first read. Headers of NOAA take 250, of ECMWF 400; a longer one costs a second read.
 const FIRST_READ: u64 = 512;
@@ -32,6 +34,8 @@ pub(super) struct Learned {
     /// Size and `ETag` of its object, where the server told.
     pub(super) object_size: Option<u64>,
     pub(super) etag: Option<String>,
+    /// When the object was last written, where the server told.
+    pub(super) modified: Option<Instant>,
 }
 
 /// Why headers could not be read; a sentence for the account.
@@ -51,10 +55,38 @@ pub(super) struct Sample {
 /// Learns each kind once per product, however many files ask.
 #[derive(Debug, Default)]
 pub(super) struct Learner {
-    known: Mutex<HashMap<(String, String), Flight>>,
+    /// Product, then words.
+    flights: Mutex<HashMap<String, HashMap<String, Flight>>>,
 }
 
 impl Learner {
+    /// Forgets what a file taught whose index turned out to be wrong: its samples may be of other kinds than its words say.
+    pub(super) fn forget(&self, location: &Location) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        for kinds in flights.values_mut() {
+            kinds.retain(|_, flight| {
+                !matches!(flight.peek(), Some(Ok(learned)) if learned.location == *location)
+            });
+        }
+    }
+
+    /// What is known already of these kinds of a product, parallel to them.
+    pub(super) fn known(
+        &self,
+        product: &str,
+        kinds: &[Option<Cow<'_, str>>],
+    ) -> Vec<Option<Arc<Learned>>> {
+        let flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(of_product) = flights.get(product) else {
+            return vec![None; kinds.len()];
+        };
+        let known = |words: &Option<Cow<'_, str>>| {
+            let flight = of_product.get(words.as_deref()?)?;
+            flight.peek()?.as_ref().ok().map(Arc::clone)
+        };
+        kinds.iter().map(known).collect()
+    }
+
     /// What the kind `words` of a product is; read from `sample` unless some other file's sample told. A sample that fails is
     /// not remembered: the next file that asks brings its own.
     pub(super) async fn kind(
@@ -64,30 +96,43 @@ impl Learner {
         sample: &Sample,
         storage: &Storage,
     ) -> Result<Arc<Learned>, LearnError> {
-        let key = (product.to_owned(), words.to_owned());
-        let flight = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = || {
-                let (sample, storage) = (sample.clone(), storage.clone());
-                async move { learn(&sample, &storage).await.map(Arc::new) }
-                    .boxed()
-                    .shared()
-            };
-            known.entry(key.clone()).or_insert_with(start).clone()
-        };
+        let flight = self.flight(product, words, || {
+            let (sample, storage) = (sample.clone(), storage.clone());
+            async move { learn(&sample, &storage).await.map(Arc::new) }
+                .boxed()
+                .shared()
+        });
         let outcome = flight.await;
         if outcome.is_err() {
-            let own = learn(sample, storage).await.map(Arc::new)?;
+            // In a box: a future that is seldom needed must not make this one large.
+            let own = learn(sample, storage).boxed().await.map(Arc::new)?;
             let settled: Flight = futures::future::ready(Ok(Arc::clone(&own)))
                 .boxed()
                 .shared();
-            self.known
+            // A flight is looked at only after somebody has waited for it.
+            let _ready = settled.clone().now_or_never();
+            self.flights
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(key, settled);
+                .entry(product.to_owned())
+                .or_default()
+                .insert(words.to_owned(), settled);
             return Ok(own);
         }
         outcome
+    }
+
+    fn flight(&self, product: &str, words: &str, start: impl FnOnce() -> Flight) -> Flight {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = flights.get(product).and_then(|kinds| kinds.get(words)) {
+            return known.clone();
+        }
+        let flight = start();
+        flights
+            .entry(product.to_owned())
+            .or_default()
+            .insert(words.to_owned(), flight.clone());
+        flight
     }
 }
 
@@ -131,6 +176,7 @@ pub(super) async fn learn(sample: &Sample, storage: &Storage) -> Result<Learned,
                     message_length: head.indicator.length,
                     object_size: fetched.object_size,
                     etag: fetched.etag,
+                    modified: fetched.modified,
                 });
             }
             HeadOutcome::NeedMore(more) => {

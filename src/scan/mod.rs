@@ -4,25 +4,34 @@
 //! write a row for every line. Where there is no index file, or what it says is wrong, the section headers of the GRIB are
 //! walked instead. Whatever cannot be placed is a row too, with its reason, so that no reader takes it for a gap.
 //!
-//! Knows storage and both index dialects. Prints nothing: the [`Account`] says what happened.
+//! Knows storage and both index dialects. Prints nothing: the [`Account`] says what happened. [`follow`] does the same again and again
+//! while a run arrives, [`compact`] puts many small tables together.
 
 mod account;
 mod assemble;
 mod braces;
 mod buckets;
 mod builder;
+mod compact;
 mod expected;
 mod file;
+mod folder;
+mod follow;
 mod hop;
 mod learn;
+mod products;
 mod run;
 mod save;
 mod sidecar;
 mod sources;
 mod twins;
+mod verify;
 
 pub use account::{Account, Problem};
 pub use braces::expand_braces;
-pub use run::{Progress, ScanConfig, ScanError, build};
-pub use save::{SaveError, Saved, kind_columns, load, save};
-pub use sources::{Source, SourceError, expand};
+pub use compact::{Compacted, compact};
+pub use follow::{FollowConfig, FollowError, FollowEvent, follow, newest_files};
+pub use products::{Product, ProductError, Shorthand};
+pub use run::{Indexer, Plan, Progress, ScanConfig, ScanError, build};
+pub use save::{SaveError, Saved, kind_columns, load, load_runs, save};
+pub use sources::{Source, SourceError, expand, run_in_name};

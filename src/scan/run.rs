@@ -1,9 +1,11 @@
 //! The whole build: many files at once, one table, one account.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use super::account::{Account, Problem};
 use super::buckets;
@@ -14,14 +16,27 @@ use super::learn::Learner;
 use super::sidecar::Sidecars;
 use super::sources::{Source, without_repetition};
 use super::twins;
-use crate::storage::Storage;
-use crate::table::row::{Kind, Row, Status, Table};
+use crate::location::{ByteRange, Location};
+use crate::storage::{Short, Storage};
+use crate::table::row::{Kind, Object, Row, Status, Table};
+
+/// Index files in memory at once.
+const TEXTS_AT_ONCE: usize = 32;
+
+/// Index files that are parsed at once.
+const PARSERS: usize = 4;
 
 /// Settings of a build.
 #[derive(Clone, Debug)]
 pub struct ScanConfig {
     /// Walk section headers even where there is an index file.
     pub always_scan: bool,
+    /// Read section 0 of every message of an index file, and believe none where one does not fit.
+    pub check: bool,
+    /// Index files again that the table holds already.
+    pub refresh: bool,
+    /// A file whose index file cannot be read yet is pending; its section headers are not walked.
+    pub await_index: bool,
     /// Files worked on at once: enough to keep as many requests under way as storage allows per host.
     pub files_at_once: usize,
 }
@@ -30,9 +45,23 @@ impl Default for ScanConfig {
     fn default() -> Self {
         Self {
             always_scan: false,
+            check: false,
+            refresh: false,
+            await_index: false,
             files_at_once: 64,
         }
     }
+}
+
+/// What to index.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The GRIB files.
+    pub sources: Vec<Source>,
+    /// Files that belong to the runs but are not to be asked for now: their messages are pending.
+    pub awaited: Vec<Source>,
+    /// The table so far: what it holds of unchanged files stays as it is.
+    pub table: Option<Table>,
 }
 
 /// How far a build is; read it while it runs.
@@ -58,6 +87,9 @@ pub enum ScanError {
     /// Nothing could be read from any file.
     #[error("nothing could be indexed: {0}")]
     Nothing(String),
+    /// A bug.
+    #[error("indexing a file panicked: {0}")]
+    Panicked(String),
 }
 
 /// Indexes all sources into one table.
@@ -70,53 +102,176 @@ pub async fn build(
     config: &ScanConfig,
     progress: &Progress,
 ) -> Result<(Table, Account), ScanError> {
-    let sources = without_repetition(sources);
-    if sources.is_empty() {
-        return Err(ScanError::NoSources);
-    }
-    let mut account = Account {
-        files: sources.len(),
-        ..Account::default()
+    let plan = Plan {
+        sources,
+        ..Plan::default()
     };
-    let shared = Arc::new(Shared {
-        storage: storage.clone(),
-        sidecars: Sidecars::default(),
-        learner: Learner::default(),
-        always_scan: config.always_scan,
-    });
-    let mut builder = Builder::default();
-    let mut missing = Vec::new();
-    // In the order of the sources, so that the same archive gives the same table.
-    let mut files = futures::stream::iter(sources)
-        .map(|source| index_file(source, Arc::clone(&shared)))
-        .buffered(config.files_at_once.max(1));
-    while let Some(outcome) = files.next().await {
-        progress.files.fetch_add(1, Ordering::Relaxed);
-        add_file(&mut builder, outcome, &mut account, &mut missing);
-    }
-    drop(files);
+    Indexer::new(storage, config).build(plan, progress).await
+}
 
-    let unknown = add_pending(&mut builder, missing);
-    for file in &unknown {
-        account.problems.push(Problem {
-            location: file.object.location.clone(),
-            message: None,
-            status: Status::Pending,
-            reason: file.reason.to_string(),
-        });
+/// Builds tables, and remembers between builds what headers taught.
+#[derive(Clone, Debug)]
+pub struct Indexer(Arc<Shared>);
+
+impl Indexer {
+    /// An indexer that knows nothing yet.
+    #[must_use]
+    pub fn new(storage: &Storage, config: &ScanConfig) -> Self {
+        Self(Arc::new(Shared {
+            storage: storage.clone(),
+            sidecars: Sidecars::default(),
+            learner: Learner::default(),
+            config: config.clone(),
+            texts: Semaphore::new(TEXTS_AT_ONCE),
+            parsers: Semaphore::new(PARSERS),
+        }))
     }
-    buckets::assign(&mut builder);
-    account.twins = twins::mark(&mut builder);
-    let table = builder.into_table();
-    count(&table, &mut account);
-    if table.rows.is_empty() {
-        let reason = account
-            .problems
+
+    /// Indexes the files of a plan, on top of its table.
+    ///
+    /// # Errors
+    /// [`ScanError`] if there is no source, or if not a single message is known in the end. All else is in the account.
+    pub async fn build(
+        &self,
+        plan: Plan,
+        progress: &Progress,
+    ) -> Result<(Table, Account), ScanError> {
+        let Plan {
+            sources,
+            awaited,
+            table,
+        } = plan;
+        let sources = without_repetition(sources);
+        if sources.is_empty() && awaited.is_empty() {
+            return Err(ScanError::NoSources);
+        }
+        let mut account = Account {
+            files: sources.len() + awaited.len(),
+            ..Account::default()
+        };
+        let asked: HashSet<Location> = sources
+            .iter()
+            .chain(&awaited)
+            .map(|source| source.location.clone())
+            .collect();
+        let table = table.unwrap_or_default();
+        let sources = if self.0.config.refresh {
+            sources
+        } else {
+            let all = sources.len();
+            let left = changed(&table, sources, &self.0.storage).await;
+            account.kept_files = all - left.len();
+            progress
+                .files
+                .fetch_add(account.kept_files as u64, Ordering::Relaxed);
+            left
+        };
+        let again: HashSet<Location> = sources
+            .iter()
+            .chain(&awaited)
+            .map(|source| source.location.clone())
+            .collect();
+        let mut builder = Builder::of(table, &again);
+        let mut missing = Vec::new();
+        // In the order of the sources, so that the same archive gives the same table.
+        let mut files = futures::stream::iter(sources)
+            .map(|source| tokio::spawn(index_file(source, Arc::clone(&self.0))))
+            .buffered(self.0.config.files_at_once.max(1));
+        while let Some(outcome) = files.next().await {
+            progress.files.fetch_add(1, Ordering::Relaxed);
+            let outcome = outcome.map_err(|panic| ScanError::Panicked(panic.to_string()))?;
+            add_file(&mut builder, outcome, &mut account, &mut missing);
+        }
+        drop(files);
+        missing.extend(awaited.into_iter().map(|source| MissingFile {
+            object: Object {
+                location: source.location,
+                size: source.size,
+                etag: source.etag,
+            },
+            reason: Arc::from("has not arrived yet"),
+        }));
+        let first_missing = missing
             .first()
-            .map(|problem| format!("{}: {}", problem.location, problem.reason));
-        return Err(ScanError::Nothing(reason.unwrap_or_default()));
+            .map(|file| format!("{}: {}", file.object.location, file.reason));
+
+        let nameless = add_pending(&mut builder, missing);
+        for file in &nameless {
+            account.problems.push(Problem {
+                location: file.object.location.clone(),
+                message: None,
+                status: Status::Pending,
+                reason: file.reason.to_string(),
+            });
+        }
+        buckets::assign(&mut builder);
+        twins::mark(&mut builder);
+        // A missing file whose name does not tell its run may belong to any of them.
+        let doubtful = if nameless.is_empty() {
+            HashSet::new()
+        } else {
+            let rows = &builder.table().rows;
+            rows.iter().map(|row| row.reference).collect()
+        };
+        let table = builder.into_table(&doubtful);
+        count(&table, &asked, &mut account);
+        let known = table.rows.iter().any(|row| row.status != Status::Pending);
+        if !known && !self.0.config.await_index {
+            let first = account
+                .problems
+                .first()
+                .map(|problem| format!("{}: {}", problem.location, problem.reason));
+            return Err(ScanError::Nothing(
+                first_missing.or(first).unwrap_or_default(),
+            ));
+        }
+        Ok((table, account))
     }
-    Ok((table, account))
+}
+
+/// The sources that the table does not hold yet, not all of, or in another state than the archive now does.
+async fn changed(table: &Table, sources: Vec<Source>, storage: &Storage) -> Vec<Source> {
+    let mut settled: HashMap<&Location, (&Object, bool)> = HashMap::new();
+    let mut done: Vec<Option<bool>> = vec![None; table.objects.len()];
+    for row in &table.rows {
+        let settles = !matches!(row.status, Status::Pending | Status::Unplaced);
+        if let Some(slot) = done.get_mut(row.object as usize) {
+            *slot = Some(slot.unwrap_or(true) && settles);
+        }
+    }
+    for (object, done) in table.objects.iter().zip(done) {
+        if let Some(done) = done {
+            let entry = settled.entry(&object.location).or_insert((object, true));
+            entry.1 &= done;
+        }
+    }
+    let mut left = Vec::new();
+    for source in sources {
+        let kept = match settled.get(&source.location) {
+            Some((object, true)) => is_unchanged(object, &source, storage).await,
+            Some((_, false)) | None => false,
+        };
+        if !kept {
+            left.push(source);
+        }
+    }
+    left
+}
+
+/// Whether nothing says that a file is another than when it was indexed. Files on disk are looked at; of others the listing tells.
+async fn is_unchanged(object: &Object, source: &Source, storage: &Storage) -> bool {
+    let same = |size: Option<u64>, etag: Option<&String>| {
+        object.size.zip(size).is_none_or(|(then, now)| then == now)
+            && (object.etag.as_ref().zip(etag)).is_none_or(|(then, now)| then == now)
+    };
+    if source.location.to_path().is_none() {
+        return same(source.size, source.etag.as_ref());
+    }
+    let start = ByteRange::new(0, 1);
+    match storage.get(&source.location, start, Short::Allow).await {
+        Ok(now) => same(now.object_size, now.etag.as_ref()),
+        Err(_gone) => false,
+    }
 }
 
 fn add_file(
@@ -135,7 +290,7 @@ fn add_file(
     }
     let object = builder.object(outcome.object);
     let drafts = outcome.rows;
-    let mut numbers = std::collections::HashMap::new();
+    let mut numbers = HashMap::new();
     let mut rows = Vec::with_capacity(drafts.rows.len());
     for draft in drafts.rows {
         let kind = *numbers
@@ -170,13 +325,20 @@ fn add_file(
     builder.rows(rows);
 }
 
-/// Counts messages by status, and lists those that are neither placed nor twins.
-fn count(table: &Table, account: &mut Account) {
-    account.messages = table.rows.len() as u64;
-    for row in &table.rows {
+/// Counts the messages of the files asked for by status, and lists those that are neither placed nor twins.
+fn count(table: &Table, asked: &HashSet<Location>, account: &mut Account) {
+    account.twins = 0;
+    let wanted: Vec<bool> = table
+        .objects
+        .iter()
+        .map(|object| asked.contains(&object.location))
+        .collect();
+    let is_wanted = |row: &&Row| wanted.get(row.object as usize).copied().unwrap_or(false);
+    for row in table.rows.iter().filter(is_wanted) {
+        account.messages += 1;
         match row.status {
             Status::Placed => account.placed += 1,
-            Status::Twin => {}
+            Status::Twin => account.twins += 1,
             Status::Conflict | Status::Pending | Status::Unplaced | Status::Unsupported => {
                 let Some(object) = table.objects.get(row.object as usize) else {
                     continue;
@@ -186,13 +348,14 @@ fn count(table: &Table, account: &mut Account) {
                     .get(row.kind as usize)
                     .map_or("", |kind| kind.words.as_str());
                 let step = crate::time::step_text(row.window.end);
-                let name = match words {
-                    "" => format!("byte {}, field {}", row.offset, row.field + 1),
-                    words => format!("{words} at {step}"),
+                let name = match (words, row.status) {
+                    ("", Status::Pending) => None,
+                    ("", _) => Some(format!("byte {}, field {}", row.offset, row.field + 1)),
+                    (words, _) => Some(format!("{words} at {step}")),
                 };
                 account.problems.push(Problem {
                     location: object.location.clone(),
-                    message: Some(name),
+                    message: name,
                     status: row.status,
                     reason: row
                         .reason

@@ -1,23 +1,28 @@
 //! Tables on disk or in storage: one `.parquet` file, or a directory of one `<run>.parquet` per run.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+
+use super::builder::complete_runs;
+use super::compact::{encode, read_manifest, tables_of, write_manifest};
+use super::folder::{SUFFIX, file_in, file_of, with_slash};
 
 use crate::grib::naming::name_array;
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage, StorageError};
 use crate::table::atomic::write_file_atomically;
+use crate::table::manifest::MANIFEST_NAME;
 use crate::table::merge::merge;
 use crate::table::read::read;
 use crate::table::row::{Kind, Table};
 use crate::table::schema::{KindColumns, TableError};
-use crate::table::write::write;
 use crate::time::Instant;
 
-/// Suffix of a table's file.
-const SUFFIX: &str = ".parquet";
+/// Tables of a directory that are read at once.
+const FILES_AT_ONCE: usize = 64;
 
 /// What a save did.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +68,8 @@ pub enum SaveError {
 
 /// Reads a table: a file, or all tables of a directory as one.
 ///
+/// Where the directory cannot be listed (plain HTTP servers) its manifest says which tables there are.
+///
 /// # Errors
 /// [`SaveError`], naming the file.
 pub async fn load(location: &Location, storage: &Storage) -> Result<Table, SaveError> {
@@ -76,21 +83,29 @@ pub async fn load(location: &Location, storage: &Storage) -> Result<Table, SaveE
     } else if location.as_str().ends_with(SUFFIX) {
         return load_file(location, storage).await;
     }
-    let folder = if location.as_str().ends_with('/') {
-        location.clone()
-    } else {
-        location.with_suffix("/")
+    let files: Vec<Location> = match tables_of(location, storage).await {
+        Ok(listed) => listed.into_iter().map(|file| file.location).collect(),
+        Err(SaveError::Storage(error)) if error.kind() == ErrorKind::Unsupported => {
+            let manifest = read_manifest(location, storage).await?;
+            let names = manifest.tables.iter().map(|table| &table.id.name);
+            names.map(|name| file_in(location, name)).collect()
+        }
+        Err(error) => return Err(error),
     };
-    let listed = storage.list(&folder).await?;
-    let mut tables = Vec::new();
-    for file in listed
-        .iter()
-        .filter(|file| is_table(file.location.file_name()))
-    {
-        tables.push(load_file(&file.location, storage).await?);
-    }
-    if tables.is_empty() {
+    if files.is_empty() {
         return Err(SaveError::Empty(location.clone()));
+    }
+    let mut loads = futures::stream::iter(files)
+        .map(|file| async move { load_file(&file, storage).await })
+        .buffered(FILES_AT_ONCE);
+    let mut tables = Vec::new();
+    while let Some(table) = loads.next().await {
+        tables.push(table?);
+    }
+    if tables.len() == 1
+        && let Some(only) = tables.pop()
+    {
+        return Ok(only);
     }
     merge(tables).map_err(|error| SaveError::Table {
         location: location.clone(),
@@ -98,17 +113,71 @@ pub async fn load(location: &Location, storage: &Storage) -> Result<Table, SaveE
     })
 }
 
-fn is_table(name: &str) -> bool {
-    name.ends_with(SUFFIX) && !name.starts_with('.')
+/// What a table holds of some runs, to go on with: all of it if it is one file, else the files that these runs belong to. `None`
+/// if there is nothing yet.
+///
+/// # Errors
+/// [`SaveError`], naming the file.
+pub async fn load_runs(
+    destination: &Location,
+    runs: &BTreeSet<Instant>,
+    storage: &Storage,
+) -> Result<Option<Table>, SaveError> {
+    let files: BTreeSet<Location> = if destination.as_str().ends_with(SUFFIX) {
+        std::iter::once(destination.clone()).collect()
+    } else {
+        let names = names_in(destination, storage).await?;
+        runs.iter()
+            .map(|run| file_in(destination, &file_of(*run, &names)))
+            .collect()
+    };
+    let mut tables = Vec::new();
+    for file in &files {
+        match load_file(file, storage).await {
+            Ok(table) => tables.push(table),
+            Err(SaveError::Storage(error)) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    let merged = merge(tables).map_err(|error| SaveError::Table {
+        location: destination.clone(),
+        error,
+    })?;
+    Ok(Some(merged))
 }
 
-async fn load_file(location: &Location, storage: &Storage) -> Result<Table, SaveError> {
+/// Names of the files of a directory; none if it does not exist or cannot be listed.
+async fn names_in(folder: &Location, storage: &Storage) -> Result<Vec<String>, SaveError> {
+    if folder.to_path().is_some_and(|path| !path.exists()) {
+        return Ok(Vec::new());
+    }
+    match storage.list(&with_slash(folder)).await {
+        Ok(listed) => Ok(listed
+            .iter()
+            .map(|file| file.location.file_name().to_owned())
+            .collect()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All bytes of a file.
+pub(super) async fn whole(location: &Location, storage: &Storage) -> Result<Bytes, SaveError> {
     let range = ByteRange {
         offset: 0,
         length: None,
     };
-    let fetched = storage.get(location, range, Short::Refuse).await?;
-    let table = tokio::task::spawn_blocking(move || read(fetched.bytes)).await;
+    Ok(storage.get(location, range, Short::Refuse).await?.bytes)
+}
+
+pub(super) async fn load_file(location: &Location, storage: &Storage) -> Result<Table, SaveError> {
+    let bytes = whole(location, storage).await?;
+    let table = tokio::task::spawn_blocking(move || read(bytes)).await;
     let table = table.unwrap_or_else(|panic| {
         Err(TableError::Io {
             action: "reading a table".to_owned(),
@@ -121,7 +190,8 @@ async fn load_file(location: &Location, storage: &Storage) -> Result<Table, Save
     })
 }
 
-/// Writes a table to `destination`: to one file if it ends in `.parquet`, else one file per run into that directory.
+/// Writes a table to `destination`: to one file if it ends in `.parquet`, else one file per run into that directory (or into the
+/// file of many runs that covers it).
 ///
 /// What is there already stays, but for the rows of files that were indexed again. Each file is replaced as a whole or not at
 /// all; a file that would not change is not touched.
@@ -141,10 +211,12 @@ pub async fn save(
     if let Some(path) = destination.to_path() {
         make_directory(&path)?;
     }
-    let folder = destination.as_str().trim_end_matches('/');
-    for (run, part) in by_run(table) {
-        let file = destination.with_text(&format!("{folder}/{}{SUFFIX}", run.path_name()));
-        save_file(part, &file, storage, &mut saved).await?;
+    let names = names_in(destination, storage).await?;
+    for (name, part) in by_file(table, &names) {
+        save_file(part, &file_in(destination, &name), storage, &mut saved).await?;
+    }
+    if saved.files > 0 && names.iter().any(|name| name == MANIFEST_NAME) {
+        write_manifest(destination, storage).await?;
     }
     Ok(saved)
 }
@@ -166,35 +238,40 @@ async fn save_file(
         location: file.clone(),
         error,
     };
-    let existing = match storage
-        .get(
-            file,
-            ByteRange {
-                offset: 0,
-                length: None,
-            },
-            Short::Refuse,
-        )
-        .await
-    {
-        Ok(found) => Some(found.bytes),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error.into()),
+    let existing = match whole(file, storage).await {
+        Ok(found) => Some(found),
+        Err(SaveError::Storage(error)) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
     };
     let table = match existing.clone() {
         Some(bytes) => extend(read(bytes).map_err(wrong)?, new).map_err(wrong)?,
         None => new,
     };
-    let mut bytes = Vec::new();
-    write(&table, kind_columns, &mut bytes).map_err(wrong)?;
+    let bytes = encode(&table, file)?;
     if existing.is_some_and(|existing| existing.as_ref() == bytes.as_slice()) {
         saved.unchanged += 1;
         return Ok(());
     }
     saved.files += 1;
     saved.bytes += bytes.len() as u64;
+    put(file, bytes, storage).await
+}
+
+/// Writes a table in place of whatever is there.
+pub(super) async fn write_table(
+    table: &Table,
+    file: &Location,
+    storage: &Storage,
+) -> Result<(), SaveError> {
+    put(file, encode(table, file)?, storage).await
+}
+
+async fn put(file: &Location, bytes: Vec<u8>, storage: &Storage) -> Result<(), SaveError> {
     match file.to_path() {
-        Some(path) => write_file_atomically(&path, &bytes).map_err(wrong),
+        Some(path) => write_file_atomically(&path, &bytes).map_err(|error| SaveError::Table {
+            location: file.clone(),
+            error,
+        }),
         None => Ok(storage.put(file, Bytes::from(bytes)).await?),
     }
 }
@@ -214,11 +291,23 @@ fn extend(mut older: Table, newer: Table) -> Result<Table, TableError> {
     older
         .rows
         .retain(|row| !replaced.get(row.object as usize).copied().unwrap_or(false));
-    merge(vec![older, newer])
+    if older.rows.is_empty() {
+        return Ok(newer);
+    }
+    // A run that the newer table does not call complete is not, whatever the older one said.
+    let incomplete: HashSet<Instant> = newer
+        .rows
+        .iter()
+        .map(|row| row.reference)
+        .filter(|run| !newer.complete_runs.contains(run))
+        .collect();
+    let mut merged = merge(vec![older, newer])?;
+    merged.complete_runs = complete_runs(&merged, &incomplete);
+    Ok(merged)
 }
 
-/// A table's rows as one table per run.
-fn by_run(table: Table) -> BTreeMap<Instant, Table> {
+/// A table's rows as one table per file of the directory.
+fn by_file(table: Table, names: &[String]) -> BTreeMap<String, Table> {
     let Table {
         kinds,
         grids,
@@ -226,21 +315,39 @@ fn by_run(table: Table) -> BTreeMap<Instant, Table> {
         rows,
         complete_runs,
     } = table;
-    let mut parts: BTreeMap<Instant, Table> = BTreeMap::new();
-    for row in rows {
-        parts.entry(row.reference).or_default().rows.push(row);
+    let mut files: HashMap<Instant, String> = HashMap::new();
+    let mut parts: BTreeMap<String, (Table, HashMap<u32, u32>)> = BTreeMap::new();
+    for mut row in rows {
+        let name = files
+            .entry(row.reference)
+            .or_insert_with(|| file_of(row.reference, names));
+        if !parts.contains_key(name) {
+            let part = Table {
+                kinds: kinds.clone(),
+                grids: grids.clone(),
+                ..Table::default()
+            };
+            parts.insert(name.clone(), (part, HashMap::new()));
+        }
+        let Some((part, numbers)) = parts.get_mut(name) else {
+            continue;
+        };
+        row.object = *numbers.entry(row.object).or_insert_with(|| {
+            let number = u32::try_from(part.objects.len()).unwrap_or(u32::MAX);
+            let object = objects.get(row.object as usize);
+            part.objects.extend(object.cloned());
+            number
+        });
+        part.rows.push(row);
     }
-    for (run, part) in &mut parts {
-        part.complete_runs = complete_runs
-            .iter()
-            .copied()
-            .filter(|complete| complete == run)
-            .collect();
-        part.kinds.clone_from(&kinds);
-        part.grids.clone_from(&grids);
-        part.objects.clone_from(&objects);
+    for run in complete_runs {
+        let part = files.get(&run).and_then(|name| parts.get_mut(name));
+        if let Some((part, _)) = part {
+            part.complete_runs.push(run);
+        }
     }
-    parts
+    let parts = parts.into_iter().map(|(name, (part, _))| (name, part));
+    parts.collect()
 }
 
 /// The columns of a kind that are made for people.

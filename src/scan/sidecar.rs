@@ -28,8 +28,11 @@ impl Sidecars {
         match &source.sidecar {
             Some(None) => return Ok(None),
             Some(Some(location)) => {
-                let fetched = storage.get_whole(location, MOST_BYTES).await?;
-                return Ok(Some((location.clone(), fetched)));
+                return match storage.get_whole(location, MOST_BYTES).await {
+                    Ok(fetched) => Ok(Some((location.clone(), fetched))),
+                    Err(error) if is_absent(&error) => Ok(None),
+                    Err(error) => Err(error),
+                };
             }
             None => {}
         }
@@ -57,12 +60,15 @@ impl Sidecars {
                         .insert(product, position);
                     return Ok(Some((location, fetched)));
                 }
-                // Buckets that may not be listed answer 403 for what is not there.
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {}
+                Err(error) if is_absent(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(None)
     }
+}
+
+/// Buckets that may not be listed answer 403 for what is not there.
+fn is_absent(error: &StorageError) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden)
 }

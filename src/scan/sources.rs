@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::braces::{MOST_NAMES, expand_braces};
-use crate::index::sidecar_names;
+use crate::index::{sidecar_names, url_facts};
 use crate::location::{Location, LocationError};
 use crate::storage::{Listed, Short, Storage, StorageError};
+use crate::time::Instant;
 
 /// A GRIB file to index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Source {
     pub size: Option<u64>,
     /// Its `ETag`, where a listing told.
     pub etag: Option<String>,
+    /// When it was last written, where a listing told.
+    pub modified: Option<Instant>,
     /// The index file beside it: `None` if nobody has looked yet, `Some(None)` if a listing shows that there is none.
     pub sidecar: Option<Option<Location>>,
 }
@@ -70,7 +73,7 @@ pub async fn expand(
         } else if let Some(path) = location.to_path() {
             match std::fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {
-                    sources.extend(folder(text, &location, storage).await?)
+                    sources.extend(folder(text, &location, storage).await?);
                 }
                 Ok(found) => sources.push(Source {
                     size: Some(found.len()),
@@ -97,9 +100,16 @@ impl Source {
             location,
             size: None,
             etag: None,
+            modified: None,
             sidecar: None,
         }
     }
+}
+
+/// The run that a file's name tells, where it does.
+#[must_use]
+pub fn run_in_name(location: &Location) -> Option<Instant> {
+    url_facts(location.as_str()).run
 }
 
 /// The GRIB files below a directory or prefix.
@@ -209,6 +219,7 @@ fn with_sidecar(object: &Listed, all: &HashSet<String>) -> Source {
         location: object.location.clone(),
         size: Some(object.size),
         etag: object.etag.clone(),
+        modified: object.modified,
         sidecar: Some(sidecar),
     }
 }

@@ -5,11 +5,13 @@ use serde_json::json;
 use crate::dataset::Collection;
 use crate::store::FieldReader;
 
-/// `latest`: the name of the newest run, a line of text; empty if there is none.
+/// `latest`: the name of the newest complete run, a line of text; of the newest run where the table calls none complete; empty if
+/// there is no run.
 pub(super) fn latest(collection: &Collection) -> String {
-    collection
-        .runs
-        .last()
+    let complete = &collection.table.complete_runs;
+    let newest = collection.runs.iter().rfind(|run| complete.contains(run));
+    newest
+        .or(collection.runs.last())
         .map(|run| format!("{}\n", run.path_name()))
         .unwrap_or_default()
 }
@@ -55,4 +57,33 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
     serde_json::to_string_pretty(&document)
         .map(|text| text + "\n")
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::latest;
+    use crate::dataset::{Collection, Selection};
+    use crate::time::Instant;
+
+    #[test]
+    fn latest_is_the_newest_complete_run() {
+        let day = 86_400;
+        let named = |complete: &[i64]| {
+            let mut collection = Collection {
+                table: Arc::default(),
+                runs: vec![Instant(0), Instant(day), Instant(2 * day)],
+                groups: Vec::new(),
+                as_of: None,
+                selection: Selection::default(),
+            };
+            let table = Arc::make_mut(&mut collection.table);
+            table.complete_runs = complete.iter().copied().map(Instant).collect();
+            latest(&collection)
+        };
+        assert_eq!(named(&[0, day]), "1970-01-02T00\n");
+        assert_eq!(named(&[0, day, 2 * day]), "1970-01-03T00\n");
+        assert_eq!(named(&[]), "1970-01-03T00\n", "no run is called complete");
+    }
 }

@@ -32,6 +32,8 @@ mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
 mod naming; // names against ecCodes'
 #[cfg(test)]
+mod scan; // tables of archives that arrive, lie, grow
+#[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
 mod support;

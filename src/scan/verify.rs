@@ -1,0 +1,144 @@
+//! Holding an index file against the GRIB beside it: a few whole headers where it looks wrong, or section 0 of every message.
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+
+use super::assemble::{DraftRow, FileRows};
+use super::learn::{Sample, learn};
+use crate::location::{ByteRange, Location};
+use crate::storage::{Short, Storage};
+use crate::table::row::Status;
+use crate::time::step_text;
+
+/// Lines of a suspect index whose own headers are read.
+const SAMPLES: usize = 6;
+
+/// Reads of section 0 that one file has under way.
+const READS_AT_ONCE: usize = 16;
+
+/// Octets of section 0: `GRIB`, 2 reserved, discipline, edition, total length in 8.
+const SECTION0: u64 = 16;
+
+/// Reads the headers of several messages of an index that is in `doubt`: the first, the last and some between.
+///
+/// An error says which line does not fit.
+pub(super) async fn spot_check(
+    location: &Location,
+    rows: &FileRows,
+    doubt: &str,
+    storage: &Storage,
+) -> Result<(), String> {
+    let last = rows.rows.len().saturating_sub(1);
+    let mut positions: Vec<usize> = (0..SAMPLES)
+        .map(|part| last * part / (SAMPLES - 1))
+        .collect();
+    // What could not be placed is most likely to tell.
+    positions.extend(
+        rows.rows
+            .iter()
+            .position(|row| row.status == Status::Unplaced),
+    );
+    positions.sort_unstable();
+    positions.dedup();
+    let checks = positions
+        .into_iter()
+        .filter_map(|position| rows.rows.get(position))
+        .filter(|row| row.status != Status::Unsupported)
+        .map(|row| check_row(location, row, rows, storage));
+    let checked: Result<(), String> = join_all(checks).await.into_iter().collect();
+    checked.map_err(|wrong| format!("{doubt}, and {wrong}"))
+}
+
+async fn check_row(
+    location: &Location,
+    row: &DraftRow,
+    rows: &FileRows,
+    storage: &Storage,
+) -> Result<(), String> {
+    let sample = Sample {
+        location: location.clone(),
+        offset: row.offset,
+        length: row.length,
+        field: row.field,
+    };
+    let own = learn(&sample, storage)
+        .await
+        .map_err(|reason| reason.to_string())?;
+    let product = &own.product;
+    let known = row.known.and_then(|known| rows.known.get(known));
+    let wrong = if known.is_some_and(|known| known.product.identity != product.identity) {
+        "another kind of field".to_owned()
+    } else if product.reference != row.reference {
+        format!("of the run {}", product.reference.path_name())
+    } else if product.window.end != row.window.end {
+        format!("of the step {}", step_text(product.window.end))
+    } else if product.identity.statistic.is_some() && product.window != row.window {
+        "of another window".to_owned()
+    } else if row.member.is_some() && product.member.map(|own| own.number) != row.member {
+        "of another member".to_owned()
+    } else if row.length.is_some_and(|length| length < own.message_length) {
+        format!("{} bytes long", own.message_length)
+    } else {
+        return Ok(());
+    };
+    Err(format!("the message at byte {} is {wrong}", row.offset))
+}
+
+/// Reads section 0 of every message by 16 bytes: magic, edition and a total length that fits (`exact`: is equal to) the reference.
+/// Gives the count of messages; an error names the first that does not fit.
+pub(super) async fn check_sections(
+    location: &Location,
+    rows: &FileRows,
+    exact: bool,
+    storage: &Storage,
+) -> Result<u64, String> {
+    let mut places: Vec<(u64, Option<u64>)> = rows
+        .rows
+        .iter()
+        .map(|row| (row.offset, row.length))
+        .collect();
+    places.sort_unstable();
+    places.dedup();
+    let count = places.len() as u64;
+    let mut checks = futures::stream::iter(places)
+        .map(|(offset, length)| check_section(location, offset, length, exact, storage))
+        .buffered(READS_AT_ONCE);
+    while let Some(checked) = checks.next().await {
+        checked?;
+    }
+    Ok(count)
+}
+
+async fn check_section(
+    location: &Location,
+    offset: u64,
+    length: Option<u64>,
+    exact: bool,
+    storage: &Storage,
+) -> Result<(), String> {
+    let wrong = |what: String| Err(format!("the message at byte {offset} {what}"));
+    let range = ByteRange::new(offset, SECTION0);
+    let fetched = match storage.get(location, range, Short::Refuse).await {
+        Ok(fetched) => fetched,
+        Err(error) => return wrong(format!("cannot be read: {error}")),
+    };
+    let bytes = &fetched.bytes;
+    if !bytes.starts_with(b"GRIB") {
+        return wrong("does not begin with GRIB".to_owned());
+    }
+    let edition = bytes.get(7).copied().unwrap_or_default();
+    if edition != 2 {
+        return wrong(format!("is of GRIB edition {edition}"));
+    }
+    let total = bytes
+        .get(8..16)
+        .and_then(|octets| octets.try_into().ok())
+        .map_or(0, u64::from_be_bytes);
+    let end = fetched.object_size.map(|size| size.saturating_sub(offset));
+    match length.or(end) {
+        Some(length) if total > length || (exact && total < length) => wrong(format!(
+            "is {total} bytes long by its section 0, {length} by the index"
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
