@@ -34,42 +34,40 @@ pub(super) fn run(args: &DemoArgs) -> Result<u8, Failure> {
         home.join("mount"),
     );
 
-    println!(
-        "1. A small forecast archive: three runs, five steps, ten quantities, one file missing"
-    );
+    say!("1. A small forecast archive: three runs, five steps, ten quantities, one file missing");
     let bytes = write_archive(&archive)?;
-    println!(
+    say!(
         "   {}, {} in {}\n",
         count_text(FILES.len() as u64, "file"),
         bytes_text(bytes),
         archive.display()
     );
 
-    println!("2. Index it");
+    say!("2. Index it");
     gribfs(&["index", &text(&archive), "-o", &text(&table)])?;
 
-    println!("\n3. Mount it");
+    say!("\n3. Mount it");
     if is_mounted(&mount) {
-        println!("   it is mounted already at {}", mount.display());
+        say!("   it is mounted already at {}", mount.display());
     } else {
         fs::create_dir_all(&mount)
             .map_err(|error| Failure::failed(format!("{}: {error}", mount.display())))?;
         gribfs(&["mount", &text(&table), &text(&mount)])?;
     }
-    println!();
+    say!("");
     print_tree(&mount);
 
-    println!("\n4. Read a field through it: {STORE}/{CHUNK}");
+    say!("\n4. Read a field through it: {STORE}/{CHUNK}");
     read_field(&mount)?;
 
-    println!("\n5. Your turn, in Python (pip install xarray zarr):");
-    println!("   import xarray");
-    println!(
+    say!("\n5. Your turn, in Python (pip install xarray zarr):");
+    say!("   import xarray");
+    say!(
         "   data = xarray.open_zarr(\"{}\")",
         mount.join("best_available.zarr").display()
     );
-    println!("   print(data.t2m.sel(latitude=51, longitude=9).values)");
-    println!(
+    say!("   print(data.t2m.sel(latitude=51, longitude=9).values)");
+    say!(
         "\nThe mount stays until `gribfs umount {}`.",
         mount.display()
     );
@@ -90,7 +88,7 @@ fn text(path: &Path) -> String {
 fn gribfs(arguments: &[&str]) -> Result<(), Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
-    println!("   $ gribfs {}", arguments.join(" "));
+    say!("   $ gribfs {}", arguments.join(" "));
     let output = Command::new(program)
         .args(arguments)
         .output()
@@ -101,7 +99,7 @@ fn gribfs(arguments: &[&str]) -> Result<(), Failure> {
             ))
         })?;
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        println!("   {line}");
+        say!("   {line}");
     }
     if output.status.success() {
         return Ok(());
@@ -155,9 +153,9 @@ fn print_tree(mount: &Path) {
             "valid_time          the freshest forecast of each moment",
         ),
     ];
-    println!("   {}/", mount.display());
+    say!("   {}/", mount.display());
     for (name, what) in stores.iter().filter(|(name, _)| mount.join(name).is_dir()) {
-        println!("     {name:<22} {what}");
+        say!("     {name:<22} {what}");
     }
     for (folder, what) in [
         ("runs", "one run each"),
@@ -175,7 +173,7 @@ fn print_tree(mount: &Path) {
             .unwrap_or_default();
         names.sort();
         if let Some(first) = names.first() {
-            println!(
+            say!(
                 "     {:<22} {what}: {first}{}",
                 format!("{folder}/"),
                 if names.len() > 1 { ", ..." } else { "" }
@@ -199,18 +197,24 @@ fn read_field(mount: &Path) -> Result<(), Failure> {
     let mean = values.iter().sum::<f64>() / u32::try_from(values.len()).map_or(f64::NAN, f64::from);
     let min = values.iter().copied().fold(f64::INFINITY, f64::min);
     let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    println!(
+    say!(
         "   {:<12} {:>10} {:>10} {:>10}",
-        "", "mean", "lowest", "highest"
+        "",
+        "mean",
+        "lowest",
+        "highest"
     );
-    println!(
+    say!(
         "   {:<12} {mean:>10.3} {min:>10.3} {max:>10.3}  K",
         "the mount"
     );
     let truth = truth().ok_or_else(|| Failure::failed("the demo's own truth cannot be read"))?;
-    println!(
+    say!(
         "   {:<12} {:>10.3} {:>10.3} {:>10.3}  K",
-        "ecCodes", truth.0, truth.1, truth.2
+        "ecCodes",
+        truth.0,
+        truth.1,
+        truth.2
     );
     // Means depend on the order of summing; a wrong field differs by far more.
     if (truth.0 - mean).abs() < 1e-3 && (truth.1 - min).abs() < 1e-6 && (truth.2 - max).abs() < 1e-6

@@ -104,13 +104,13 @@ pub(super) fn run(args: &IndexArgs) -> Result<u8, Failure> {
 
 async fn compact_folder(folder: &Location, storage: &Storage) -> Result<u8, Failure> {
     let done = compact(folder, storage).await.map_err(Failure::failed)?;
-    println!(
+    say!(
         "{folder}: {} to {}, with a manifest",
         count_text(done.before as u64, "table"),
         done.after
     );
     if done.left > 0 {
-        println!(
+        say!(
             "  {} could not be removed; they are not read any more",
             count_text(done.left as u64, "old table")
         );
@@ -149,17 +149,17 @@ async fn follow_product(
             run,
             files,
             missing,
-        } => println!(
+        } => say!(
             "{}: {} arrived, {missing} missing",
             run.path_name(),
             count_text(files as u64, "file")
         ),
-        FollowEvent::Complete { run, rows } => println!(
+        FollowEvent::Complete { run, rows } => say!(
             "{}: complete, {}",
             run.path_name(),
             count_text(rows as u64, "message")
         ),
-        FollowEvent::Abandoned { run, missing } => println!(
+        FollowEvent::Abandoned { run, missing } => say!(
             "{}: given up, {} never came",
             run.path_name(),
             count_text(missing as u64, "file")
@@ -222,16 +222,16 @@ async fn index(args: &IndexArgs, storage: &Storage, destination: &Location) -> R
         .await
         .map_err(Failure::failed)?;
     if args.json {
-        println!("{}", account_json(&account));
+        say!("{}", account_json(&account));
     } else {
         print_account(&account, args.all);
         if !incomplete.is_empty() {
-            println!("  incomplete: {}", incomplete.join(", "));
+            say!("  incomplete: {}", incomplete.join(", "));
         }
         match (saved.files, saved.unchanged) {
-            (0, _) => println!("{destination}: unchanged"),
-            (1, 0) => println!("{destination}: {}", bytes_text(saved.bytes)),
-            (files, _) => println!(
+            (0, _) => say!("{destination}: unchanged"),
+            (1, 0) => say!("{destination}: {}", bytes_text(saved.bytes)),
+            (files, _) => say!(
                 "{destination}: {} written, {}",
                 count_text(files as u64, "table"),
                 bytes_text(saved.bytes)
@@ -321,7 +321,7 @@ fn progress_bar(files: u64, progress: &Arc<Progress>) -> ProgressBar {
 }
 
 fn print_account(account: &Account, all: bool) {
-    println!(
+    say!(
         "{} of {} placed, from {} ({} by index, {} by their headers, {} known already)",
         super::output::grouped(account.placed + account.twins),
         count_text(account.messages, "message"),
@@ -331,19 +331,19 @@ fn print_account(account: &Account, all: bool) {
         account.kept_files,
     );
     if account.checked > 0 {
-        println!(
+        say!(
             "  {} found where the index says, by their section 0",
             count_text(account.checked, "message")
         );
     }
     if account.twins > 0 {
-        println!(
+        say!(
             "  {} equal to another in all of its identity; the first of each is used",
             count_text(account.twins, "message")
         );
     }
     for remark in &account.remarks {
-        println!("  note: {remark}");
+        say!("  note: {remark}");
     }
     let shown = if all {
         account.problems.len()
@@ -356,7 +356,7 @@ fn print_account(account: &Account, all: bool) {
             .as_deref()
             .map(|message| format!(", {message}"))
             .unwrap_or_default();
-        println!(
+        say!(
             "  {}: {}{message}: {}",
             problem.status.as_str(),
             problem.location,
@@ -364,7 +364,7 @@ fn print_account(account: &Account, all: bool) {
         );
     }
     if shown < account.problems.len() {
-        println!(
+        say!(
             "  and {} more (--all lists them)",
             account.problems.len() - shown
         );

@@ -42,7 +42,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
         .selection
         .select(Collection::build(Arc::new(table), None))?;
     if args.json {
-        println!("{}", describe(&collection));
+        say!("{}", describe(&collection));
     } else {
         print(&args.source, &collection);
     }
@@ -51,23 +51,23 @@ pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
 
 fn print(source: &str, collection: &Collection) {
     let table = &collection.table;
-    println!(
+    say!(
         "{source}: {}, {}",
         count_text(table.rows.len() as u64, "message"),
         count_text(table.objects.len() as u64, "file")
     );
-    println!(
+    say!(
         "  bytes referred to  {}",
         bytes_text(table.rows.iter().filter_map(|row| row.length).sum())
     );
     if !collection.selection.is_everything() {
         let arrays = collection.groups.iter().flat_map(|group| &group.arrays);
         let selected: usize = arrays.map(|array| array.cells.len()).sum();
-        println!("  cells selected     {}", grouped(selected as u64));
+        say!("  cells selected     {}", grouped(selected as u64));
     }
     for (status, count) in statuses(table) {
         if status != Status::Placed {
-            println!("  {:<18} {}", status.as_str(), grouped(count));
+            say!("  {:<18} {}", status.as_str(), grouped(count));
         }
     }
     let waiting: Vec<String> = collection
@@ -77,34 +77,34 @@ fn print(source: &str, collection: &Collection) {
         .map(|run| run.path_name())
         .collect();
     if let Some(newest) = waiting.last() {
-        println!(
+        say!(
             "  incomplete         {}, the newest {newest}",
             count_text(waiting.len() as u64, "run")
         );
     }
     match (collection.runs.first(), collection.runs.last()) {
         (Some(first), Some(last)) if first != last => {
-            println!(
+            say!(
                 "  runs               {} from {} to {}",
                 collection.runs.len(),
                 first.path_name(),
                 last.path_name()
             );
         }
-        (Some(only), _) => println!("  run                {}", only.path_name()),
+        (Some(only), _) => say!("  run                {}", only.path_name()),
         _ => {}
     }
     for group in &collection.groups {
-        println!();
+        say!("");
         let name = if group.name.is_empty() {
             String::new()
         } else {
             format!(" (group {})", group.name)
         };
-        println!("  grid{name}: {}", grid_text(group));
-        println!("  steps: {}", steps_text(&group.steps));
+        say!("  grid{name}: {}", grid_text(group));
+        say!("  steps: {}", steps_text(&group.steps));
         if !group.members.is_empty() {
-            println!(
+            say!(
                 "  members: {}",
                 group
                     .members
@@ -124,21 +124,24 @@ fn print(source: &str, collection: &Collection) {
                 .iter()
                 .map(|(value, _)| value.to_string())
                 .collect();
-            println!(
+            say!(
                 "  {} [{}]: {}",
                 axis.level_type.name,
                 axis.level_type.units,
                 values.join(" ")
             );
         }
-        println!();
-        println!(
+        say!("");
+        say!(
             "  {:<24} {:<30} {:>9} {:>8}  what",
-            "array", "dimensions", "present", "pending"
+            "array",
+            "dimensions",
+            "present",
+            "pending"
         );
         for array in &group.arrays {
             let present = array.cells.present();
-            println!(
+            say!(
                 "  {:<24} {:<30} {:>9} {:>8}  {} [{}]",
                 array.naming.array,
                 dimensions(array, group).join(" "),

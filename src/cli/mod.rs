@@ -2,11 +2,14 @@
 //!
 //! Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage. They are decided here and in `main.rs` alone.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the one module that talks to people"
-)]
+#![expect(clippy::print_stderr, reason = "the one module that talks to people")]
+
+/// Prints a line on standard output. Whoever reads it may stop (`gribfs info T | head`): that is no failure.
+macro_rules! say {
+    ($($text:tt)*) => {
+        drop(std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))))
+    };
+}
 
 mod demo;
 mod demo_archive;

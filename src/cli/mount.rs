@@ -71,12 +71,12 @@ pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
         .directory
         .canonicalize()
         .unwrap_or_else(|_| args.directory.clone());
-    println!("{} is mounted at {}", args.source, shown.display());
-    println!(
+    say!("{} is mounted at {}", args.source, shown.display());
+    say!(
         "  read     xarray.open_zarr(\"{}/best_available.zarr\")",
         shown.display()
     );
-    println!("  unmount  gribfs umount {}", shown.display());
+    say!("  unmount  gribfs umount {}", shown.display());
     Ok(0)
 }
 
@@ -103,7 +103,7 @@ fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> 
             running
         }
         (Ok(running), None) => {
-            println!(
+            say!(
                 "{} is mounted at {}; Ctrl-C unmounts",
                 args.source,
                 args.directory.display()
@@ -204,6 +204,7 @@ fn tree(
     let tree_config = TreeConfig {
         source: source.to_string(),
         best: args.view.best(),
+        layout: args.view.layout(),
         format: args.view.format(),
         modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
     };

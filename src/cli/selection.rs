@@ -86,7 +86,8 @@ fn levels(texts: &[String]) -> Result<Vec<LevelChoice>, Failure> {
                 }
                 None => part,
             };
-            let value: f64 = value.trim().parse().map_err(|_| {
+            let number: Option<f64> = value.trim().parse().ok();
+            let value = number.ok_or_else(|| {
                 Failure::usage(format!(
                     "--level {text}: levels are written 500,850 or isobaricInhPa=500,850"
                 ))

@@ -131,16 +131,19 @@ impl Crop {
     /// The smallest range of rows and of columns that holds all cells in the box.
     fn enclosing(grid: &Grid, bounds: &BoundingBox) -> Option<Self> {
         let (ny, nx) = grid.shape();
-        let (mut rows, mut columns) = (usize::MAX..0, usize::MAX..0);
+        let mut enclosing: Option<(Range<usize>, Range<usize>)> = None;
         for row in 0..ny {
             for column in 0..nx {
                 if cell_in(grid, row, column, bounds) {
-                    rows = rows.start.min(row)..rows.end.max(row + 1);
-                    columns = columns.start.min(column)..columns.end.max(column + 1);
+                    let (rows, columns) =
+                        enclosing.get_or_insert((row..row + 1, column..column + 1));
+                    *rows = rows.start.min(row)..rows.end.max(row + 1);
+                    *columns = columns.start.min(column)..columns.end.max(column + 1);
                 }
             }
         }
-        (!rows.is_empty()).then_some(Self {
+        let (rows, columns) = enclosing?;
+        Some(Self {
             rows,
             columns: vec![columns],
             nx,

@@ -11,6 +11,7 @@ pub mod horizontal;
 pub mod levels;
 mod place;
 pub mod selection;
+mod shrink;
 
 pub use cells::CellState;
 pub use collection::{Collection, FieldArray, GridGroup};

@@ -6,9 +6,11 @@
 
 mod axis;
 mod best;
+mod layout;
 mod origin;
 mod slice;
 mod view;
 
+pub use layout::Layout;
 pub use slice::{BestRule, Slice, SliceError, SliceGroup, SliceKind};
 pub use view::{StoreView, ViewGroup};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::layout::{Layout, tree};
 use super::origin::{BOUNDS_DIMENSION, axis_array, origins};
 use super::slice::{BestRule, Slice, SliceKind};
 use crate::dataset::cells::CellKey;
@@ -70,17 +71,17 @@ impl StoreView {
         self.slice.kind
     }
 
-    /// The whole hierarchy: the main grid's arrays at the root, other grids as groups.
+    /// The whole hierarchy: the main grid's arrays (by the tree, its groups) at the root, other grids as groups.
     #[must_use]
-    pub fn hierarchy(&self) -> Group {
+    pub fn hierarchy(&self, layout: Layout) -> Group {
+        let laid_out = |group: &ViewGroup| match layout {
+            Layout::Flat => group.model.clone(),
+            Layout::Tree => tree(&group.model),
+        };
         let mut groups = self.groups.iter();
-        let mut root = groups
-            .next()
-            .map(|group| group.model.clone())
-            .unwrap_or_default();
-        root.groups = groups
-            .map(|group| (group.name.clone(), group.model.clone()))
-            .collect();
+        let mut root = groups.next().map(laid_out).unwrap_or_default();
+        root.groups
+            .extend(groups.map(|group| (group.name.clone(), laid_out(group))));
         root
     }
 

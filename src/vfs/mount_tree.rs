@@ -16,7 +16,7 @@ use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
 };
 use crate::dataset::{CellState, Collection};
-use crate::slices::{BestRule, SliceKind, StoreView};
+use crate::slices::{BestRule, Layout, SliceKind, StoreView};
 use crate::store::{FieldReader, Read};
 use crate::time::Instant;
 use crate::zarr::Format;
@@ -35,6 +35,8 @@ pub struct TreeConfig {
     pub source: String,
     /// What BestAvailable takes.
     pub best: BestRule,
+    /// How the arrays of a store are laid out.
+    pub layout: Layout,
     /// Version of the metadata documents.
     pub format: Format,
     /// Modification time of all files, seconds since 1970; constant while the mount lives.
@@ -70,7 +72,7 @@ impl MountTree {
     #[must_use]
     pub fn new(collection: Arc<Collection>, reader: Arc<FieldReader>, config: TreeConfig) -> Self {
         let whole = StoreView::new(SliceKind::RunTime, Arc::clone(&collection), config.best);
-        let whole = StoreNodes::new(whole, config.format);
+        let whole = StoreNodes::new(whole, config.layout, config.format);
         let totals = whole.totals();
         Self {
             config,
@@ -147,7 +149,7 @@ impl MountTree {
             return Some(*number);
         }
         let view = StoreView::new(kind, self.collection(collection)?, self.config.best);
-        let nodes = StoreNodes::new(view, self.config.format);
+        let nodes = StoreNodes::new(view, self.config.layout, self.config.format);
         let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = stores.numbers.get(&key) {
             return Some(*number);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::inode::{LOCALS, NODES};
 use crate::dataset::CellState;
-use crate::slices::StoreView;
+use crate::slices::{Layout, StoreView};
 use crate::zarr::Format;
 use crate::zarr::key::{chunk_key, parse_chunk_key};
 use crate::zarr::metadata::{
@@ -79,9 +79,9 @@ pub(super) struct Listed {
 }
 
 impl StoreNodes {
-    pub(super) fn new(view: StoreView, format: Format) -> Self {
+    pub(super) fn new(view: StoreView, layout: Layout, format: Format) -> Self {
         let mut nodes = Vec::new();
-        add_group(&mut nodes, 0, &view.hierarchy(), format);
+        add_group(&mut nodes, 0, &view.hierarchy(layout), format);
         Self { view, nodes }
     }
 

@@ -48,10 +48,10 @@ pub fn array_document(array: &Array) -> Value {
 pub fn group_document(group: &Group) -> Value {
     let mut documents = Map::new();
     collect(group, "", &mut documents);
-    group_with(group, documents)
+    group_with(group, &documents)
 }
 
-fn group_with(group: &Group, documents: Map<String, Value>) -> Value {
+fn group_with(group: &Group, documents: &Map<String, Value>) -> Value {
     json!({
         "zarr_format": 3,
         "node_type": "group",
@@ -66,7 +66,7 @@ fn collect(group: &Group, prefix: &str, documents: &mut Map<String, Value>) {
     }
     for (name, inner) in &group.groups {
         let path = format!("{prefix}{name}");
-        documents.insert(path.clone(), group_with(inner, Map::new()));
+        documents.insert(path.clone(), group_with(inner, &Map::new()));
         collect(inner, &format!("{path}/"), documents);
     }
 }

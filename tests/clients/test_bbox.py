@@ -1,8 +1,11 @@
 """--bbox: a store holds exactly the cells of the box, with ecCodes' values to the last bit and ecCodes' coordinates."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray
+from conftest import TEST_DATA
 from test_values import products  # noqa: F401 (a fixture)
 
 
@@ -86,3 +89,45 @@ def test_info_tells_the_size_of_the_part(products, gribfs):  # noqa: F811
 def test_boxes_that_are_none(products, gribfs, box, words):  # noqa: F811
     done = gribfs("info", products("gfs").table, "--bbox", box, code=2)
     assert done.stderr.count("\n") == 1 and words in done.stderr
+
+
+GRIDS = ["regular_gg", "rotated_ll", "rotated_gg", "reduced_gg", "reduced_rotated_gg", "healpix", "polar_stereographic", "mercator", "space_view",
+         "lambert_azimuthal_equal_area", "transverse_mercator"]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_box_of_any_grid_is_that_part_of_the_whole(gribfs, mount, tmp_path, name):
+    path = TEST_DATA / f"grib/eccodes/{name}.grib"
+    if not path.exists():
+        pytest.skip(f"skipped: no {path}")
+    table = tmp_path / "t.parquet"
+    gribfs("index", "--scan", path, "-o", table, "--allow-missing", code=None)
+    if not table.exists() or not json.loads(gribfs("info", table, "--json").stdout)["groups"]:
+        pytest.skip(f"skipped: {name} is refused when it is indexed")
+    whole = xarray.open_zarr(str(mount(table) / "run_time.zarr"), chunks=None)
+    (array, *_) = [a for a in whole.data_vars.values() if {"cell", "latitude", "y", "rlat"} & set(a.dims)]
+    grid = array.dims[-1:] if array.dims[-1] == "cell" else array.dims[-2:]
+    template = array.isel({d: 0 for d in array.dims if d not in grid})
+    lat, lon = (np.broadcast_to(c, template.shape) for c in (
+        (whole.latitude.values[:, None], whole.longitude.values[None, :]) if grid == ("latitude", "longitude") else (whole.latitude.values, whole.longitude.values)))
+    known = np.flatnonzero(np.isfinite(lat) & np.isfinite(lon))
+    at = known[len(known) // 2]
+    south, north = max(lat.flat[at] - 8, -90), min(lat.flat[at] + 8, 90)
+    box = (round(south, 3), round(lon.flat[at] - 12, 3), round(north, 3), round(lon.flat[at] + 12, 3))
+    there = (box[0] - 1e-7 <= lat) & (lat <= box[2] + 1e-7) & ((lon - box[1] + 1e-7) % 360 <= 24 + 2e-7)
+    if grid == ("cell",):
+        wanted = whole.isel(cell=np.flatnonzero(there))
+    else:
+        rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+        rows, columns = np.arange(rows[0], rows[-1] + 1), columns if grid[0] == "latitude" else np.arange(columns[0], columns[-1] + 1)
+        wanted = whole.isel({grid[0]: rows, grid[1]: columns})
+    made = mount(table, "--bbox", ",".join(map(str, box)))
+    cut = xarray.open_zarr(str(made / "run_time.zarr"), chunks=None)
+    assert 0 < np.prod([cut.sizes[d] for d in grid]) < template.size or there.all(), f"{name}: {box}"
+    if grid == ("latitude", "longitude"):
+        wanted = wanted.isel(longitude=np.argsort((wanted.longitude.values - box[1] + 1e-7) % 360))
+        assert np.allclose((cut.longitude - wanted.longitude.values + 180) % 360, 180)
+        wanted = wanted.assign_coords(longitude=cut.longitude)
+    # Runs of other grids of the file, of which nothing lies in the box, are gone.
+    wanted = wanted.sel(time=cut.time.values, step=cut.step.values)
+    xarray.testing.assert_identical(cut.drop_attrs(), wanted.drop_attrs())

@@ -59,7 +59,9 @@ const HOUSE: &[Rule] = &[
         "cli",
         &[
             "time",
+            "zarr",
             "location",
+            "zarr",
             "table",
             "dataset",
             "slices",

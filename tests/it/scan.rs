@@ -464,7 +464,7 @@ fn following_writes_each_file_as_it_appears_and_the_run_when_it_is_whole() {
     let (storage, to) = (bed.storage.clone(), destination.clone());
     let following = bed.runtime.spawn(async move {
         follow(&shorthand, &config, &to, &storage, move |event| {
-            sender.send(event).unwrap()
+            sender.send(event).unwrap();
         })
         .await
     });
