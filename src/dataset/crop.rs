@@ -195,14 +195,26 @@ impl Crop {
     /// The values shown, row by row, of those of the whole grid.
     #[must_use]
     pub fn take<T: Copy>(&self, whole: &[T]) -> Vec<T> {
+        let rows = self.cells_of_rows();
+        self.take_of_rows(whole.get(rows).unwrap_or_default())
+    }
+
+    /// Places in the whole grid of the cells of the rows shown, whole rows.
+    #[must_use]
+    pub fn cells_of_rows(&self) -> Range<usize> {
+        self.rows.start * self.nx..self.rows.end * self.nx
+    }
+
+    /// The values shown, row by row, of those of [`Crop::cells_of_rows`].
+    #[must_use]
+    pub fn take_of_rows<T: Copy>(&self, rows: &[T]) -> Vec<T> {
         let (ny, nx) = self.shape();
-        let mut values = Vec::with_capacity(ny.saturating_mul(nx).min(whole.len()));
-        for row in self.rows() {
+        let mut values = Vec::with_capacity(ny.saturating_mul(nx).min(rows.len()));
+        for row in 0..self.rows.len() {
             for range in &self.columns {
                 let from = row * self.nx;
                 values.extend_from_slice(
-                    whole
-                        .get(from + range.start..from + range.end)
+                    rows.get(from + range.start..from + range.end)
                         .unwrap_or_default(),
                 );
             }

@@ -10,7 +10,7 @@ use super::failure::FailureKind;
 use super::reader::ReaderConfig;
 use super::verify::{VerifyError, verify};
 use crate::dataset::Crop;
-use crate::grib::decode::{DecodeError, Packed, decode};
+use crate::grib::decode::{DecodeError, Packed, decode, decode_range};
 use crate::grib::grid::Grid;
 use crate::location::ByteRange;
 use crate::storage::{ErrorKind, Fetched, Short, Storage, StorageError};
@@ -177,15 +177,7 @@ impl Source {
             bitmap: field.bitmap,
             section7: field.section7,
         };
-        let mut values = vec![0_f32; grid.points()];
-        decode(&packed, &mut values)?;
-        grid.cell_order()
-            .reorder(&mut values)
-            .map_err(|error| FetchError::Internal(error.to_string()))?;
-        if let Some(crop) = crop {
-            values = crop.take(&values);
-        }
-        Ok(little_endian(values))
+        Ok(little_endian(values_of(&packed, grid, crop.as_ref())?))
     }
 
     /// Holds an object to what it was when first seen (or indexed): its size and `ETag`.
@@ -224,6 +216,29 @@ impl Source {
 
 fn missing(what: &str) -> FetchError {
     FetchError::Internal(format!("the table lacks a {what} that a row names"))
+}
+
+/// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.
+fn values_of(
+    packed: &Packed<'_>,
+    grid: &Grid,
+    crop: Option<&Crop>,
+) -> Result<Vec<f32>, FetchError> {
+    if let Some(crop) = crop.filter(|_| grid.cell_order().is_row_major()) {
+        let cells = crop.cells_of_rows();
+        let mut rows = vec![0_f32; cells.len()];
+        decode_range(packed, cells.start, &mut rows)?;
+        return Ok(crop.take_of_rows(&rows));
+    }
+    let mut values = vec![0_f32; grid.points()];
+    decode(packed, &mut values)?;
+    grid.cell_order()
+        .reorder(&mut values)
+        .map_err(|error| FetchError::Internal(error.to_string()))?;
+    Ok(match crop {
+        Some(crop) => crop.take(&values),
+        None => values,
+    })
 }
 
 /// The values' bytes, without a copy on little-endian machines.
