@@ -1,10 +1,11 @@
 //! Building a collection from a table.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::cells::{CellKey, CellState, Cells};
 use super::crop::Crop;
+use super::horizontal::CellPlaces;
 use super::levels::LevelAxis;
 use super::place::{ArrayDraft, GroupDraft, Place, place_kinds};
 use super::selection::Selection;
@@ -37,6 +38,7 @@ pub struct GridGroup {
     pub grid: Grid,
     /// The part of the grid that is shown, if not the whole.
     pub crop: Option<Crop>,
+    pub(super) places: OnceLock<Arc<CellPlaces>>,
     /// Steps that exist, in seconds, ascending.
     pub steps: Vec<i64>,
     /// Members that exist, ascending.
@@ -60,6 +62,15 @@ pub struct FieldArray {
     pub bucket_seconds: Option<i64>,
     /// Cells.
     pub cells: Cells,
+}
+
+impl GridGroup {
+    /// Where each cell shown lies; asked for when the part that is shown is settled.
+    #[must_use]
+    pub fn places(&self) -> &Arc<CellPlaces> {
+        self.places
+            .get_or_init(|| Arc::new(CellPlaces::new(self.grid.clone(), self.crop.clone())))
+    }
 }
 
 impl FieldArray {
@@ -102,6 +113,7 @@ impl Collection {
                     name,
                     grid,
                     crop: None,
+                    places: OnceLock::new(),
                     steps,
                     members,
                     levels: draft.levels,

@@ -1,7 +1,11 @@
 //! The horizontal dimensions of a grid: names, lengths, coordinates, CF grid mapping.
 
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::collection::GridGroup;
 use super::crop::Crop;
 use crate::grib::coordinates::{Attribute, Axis};
 use crate::grib::grid::Grid;
@@ -16,9 +20,62 @@ pub struct HorizontalCoordinate {
     /// Their lengths.
     pub shape: Vec<u64>,
     /// Values, row by row.
-    pub values: Vec<f64>,
+    pub values: Values,
     /// CF attributes.
     pub attributes: Vec<(String, Value)>,
+}
+
+/// Values of a horizontal coordinate.
+#[derive(Clone, Debug)]
+pub enum Values {
+    /// Of an axis: known now.
+    Axis(Vec<f64>),
+    /// Latitudes of all cells, made when first wanted.
+    Latitudes(Arc<CellPlaces>),
+    /// Longitudes of all cells, made when first wanted.
+    Longitudes(Arc<CellPlaces>),
+}
+
+/// Where each cell shown lies. Made once for all stores, and not before somebody reads it: a large grid takes a second.
+#[derive(Debug)]
+pub struct CellPlaces {
+    grid: Grid,
+    crop: Option<Crop>,
+    made: OnceLock<(Bytes, Bytes)>,
+}
+
+impl CellPlaces {
+    /// The cells of a grid, or of the part of it that is shown.
+    #[must_use]
+    pub const fn new(grid: Grid, crop: Option<Crop>) -> Self {
+        Self {
+            grid,
+            crop,
+            made: OnceLock::new(),
+        }
+    }
+
+    /// Latitudes and longitudes of all cells in degrees, row by row, as little-endian f64, if they are made already.
+    #[must_use]
+    pub fn ready(&self) -> Option<&(Bytes, Bytes)> {
+        self.made.get()
+    }
+
+    /// The same, made now if need be.
+    #[must_use]
+    pub fn make(&self) -> &(Bytes, Bytes) {
+        self.made.get_or_init(|| {
+            let (latitudes, longitudes) = locations(&self.grid, self.crop.as_ref());
+            let bytes = |values: Vec<f64>| {
+                values
+                    .into_iter()
+                    .flat_map(f64::to_le_bytes)
+                    .collect::<Vec<u8>>()
+                    .into()
+            };
+            (bytes(latitudes), bytes(longitudes))
+        })
+    }
 }
 
 /// Horizontal dimensions of a grid and what describes them.
@@ -38,10 +95,10 @@ pub struct Horizontal {
 pub const MAPPING: &str = "projection";
 
 impl Horizontal {
-    /// The horizontal part of every array on a grid, or on the part of it that is shown. Computes latitude and longitude of every
-    /// cell of projected grids.
+    /// The horizontal part of every array on a grid, or on the part of it that is shown.
     #[must_use]
-    pub fn of(grid: &Grid, crop: Option<&Crop>) -> Self {
+    pub fn of(group: &GridGroup) -> Self {
+        let (grid, crop) = (&group.grid, group.crop.as_ref());
         let coordinates = grid.coordinates();
         let dimensions = dimensions(grid, crop);
         let mut arrays: Vec<HorizontalCoordinate> = coordinates
@@ -60,7 +117,7 @@ impl Horizontal {
                     name: axis.name.to_owned(),
                     dimensions: vec![axis.name.to_owned()],
                     shape: vec![values.len() as u64],
-                    values,
+                    values: Values::Axis(values),
                     attributes: attributes
                         .into_iter()
                         .filter_map(|(key, value)| Some((key.to_owned(), json!(value?))))
@@ -70,10 +127,18 @@ impl Horizontal {
             .collect();
         let mut auxiliary = Vec::new();
         if coordinates.has_locations {
-            let (latitudes, longitudes) = locations(grid, crop);
+            let places = group.places();
             for (name, units, values) in [
-                ("latitude", "degrees_north", latitudes),
-                ("longitude", "degrees_east", longitudes),
+                (
+                    "latitude",
+                    "degrees_north",
+                    Values::Latitudes(Arc::clone(places)),
+                ),
+                (
+                    "longitude",
+                    "degrees_east",
+                    Values::Longitudes(Arc::clone(places)),
+                ),
             ] {
                 auxiliary.push(name.to_owned());
                 arrays.push(HorizontalCoordinate {

@@ -9,10 +9,10 @@ use super::layout::{Layout, tree};
 use super::origin::{BOUNDS_DIMENSION, axis_array, origins};
 use super::slice::{BestRule, Slice, SliceKind};
 use crate::dataset::cells::CellKey;
-use crate::dataset::horizontal::MAPPING;
+use crate::dataset::horizontal::{CellPlaces, HorizontalCoordinate, MAPPING, Values};
 use crate::dataset::{CellState, Collection, FieldArray, GridGroup, Horizontal, LevelAxis};
 use crate::zarr::key::chunk_positions;
-use crate::zarr::model::{Array, Attributes, Content, DataType, Fill, Group};
+use crate::zarr::model::{Array, Attributes, Content, DataType, Deferred, Fill, Group, Produce};
 
 /// One slice of a collection, ready to be shown as a store.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &Gri
         return Group::default();
     };
     let origins = origins(slice, collection, index);
-    let horizontal = Horizontal::of(&group.grid, group.crop.as_ref());
+    let horizontal = Horizontal::of(group);
     let mut arrays = Vec::new();
     let shown: Vec<(usize, &FieldArray)> = slice_group
         .arrays
@@ -196,16 +196,7 @@ fn group_model(slice: &Slice, collection: &Collection, index: usize, group: &Gri
             arrays.extend(level_arrays(level));
         }
     }
-    for coordinate in horizontal.coordinates {
-        let attributes = coordinate.attributes.into_iter().collect();
-        arrays.push(floats(
-            coordinate.name,
-            coordinate.dimensions,
-            coordinate.shape,
-            &coordinate.values,
-            attributes,
-        ));
-    }
+    arrays.extend(horizontal.coordinates.into_iter().map(horizontal_array));
     if let Some(mapping) = horizontal.mapping {
         arrays.push(Array {
             name: MAPPING.to_owned(),
@@ -328,6 +319,61 @@ fn level_arrays(axis: &LevelAxis) -> Vec<Array> {
         attributes,
     ));
     arrays
+}
+
+fn horizontal_array(coordinate: HorizontalCoordinate) -> Array {
+    let attributes = coordinate.attributes.into_iter().collect();
+    let (places, longitudes) = match coordinate.values {
+        Values::Axis(values) => {
+            return floats(
+                coordinate.name,
+                coordinate.dimensions,
+                coordinate.shape,
+                &values,
+                attributes,
+            );
+        }
+        Values::Latitudes(places) => (places, false),
+        Values::Longitudes(places) => (places, true),
+    };
+    let length = coordinate.shape.iter().product::<u64>() * DataType::Float64.size();
+    let source = Arc::new(CellCoordinate { places, longitudes });
+    Array {
+        content: Content::Deferred(Deferred { length, source }),
+        ..floats(
+            coordinate.name,
+            coordinate.dimensions,
+            coordinate.shape,
+            &[],
+            attributes,
+        )
+    }
+}
+
+/// Latitude or longitude of every cell.
+struct CellCoordinate {
+    places: Arc<CellPlaces>,
+    longitudes: bool,
+}
+
+impl CellCoordinate {
+    fn pick(&self, (latitudes, longitudes): &(Bytes, Bytes)) -> Bytes {
+        if self.longitudes {
+            longitudes.clone()
+        } else {
+            latitudes.clone()
+        }
+    }
+}
+
+impl Produce for CellCoordinate {
+    fn ready(&self) -> Option<Bytes> {
+        self.places.ready().map(|made| self.pick(made))
+    }
+
+    fn make(&self) -> Bytes {
+        self.pick(self.places.make())
+    }
 }
 
 fn floats(

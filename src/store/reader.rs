@@ -185,6 +185,19 @@ impl FieldReader {
         .shared()
     }
 
+    /// Runs what takes time on a thread for such work.
+    pub fn compute(
+        &self,
+        make: impl FnOnce() -> Bytes + Send + 'static,
+    ) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
+        let task = self.runtime.spawn_blocking(make);
+        let failed = |ended: tokio::task::JoinError| ReadFailure {
+            kind: FailureKind::Internal,
+            message: format!("a computation ended abnormally: {ended}"),
+        };
+        task.map(move |made| made.map_err(failed)).boxed()
+    }
+
     /// The failure that reading a row gives that is known beforehand not to be readable.
     #[must_use]
     pub fn pending(&self, row: u32) -> ReadFailure {

@@ -212,6 +212,7 @@ impl MountTree {
             {
                 Item::Directory => Ok(self.directory(inode, FOREVER)),
                 Item::Bytes(bytes) => Ok(self.file(inode, bytes.len() as u64, true)),
+                Item::Deferred(deferred) => Ok(self.file(inode, deferred.length, true)),
                 Item::Field { bytes, .. } => Ok(self.file(inode, bytes, true)),
             };
         }
@@ -466,6 +467,16 @@ impl Tree for MountTree {
         match item {
             Item::Directory => lost(),
             Item::Bytes(bytes) => Answer::Now(Ok(Self::slice(&bytes, offset, size))),
+            Item::Deferred(deferred) => match deferred.source.ready() {
+                Some(bytes) => Answer::Now(Ok(Self::slice(&bytes, offset, size))),
+                None => {
+                    let made = self.reader.compute(move || deferred.source.make());
+                    Answer::Later(
+                        made.map(move |bytes| bytes.map(|bytes| Self::slice(&bytes, offset, size)))
+                            .boxed(),
+                    )
+                }
+            },
             Item::Field { bytes, .. } if offset >= bytes => Answer::Now(Ok(Bytes::new())),
             Item::Field {
                 state: CellState::Present(row),

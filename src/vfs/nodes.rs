@@ -14,7 +14,7 @@ use crate::zarr::metadata::{
     consolidated_document, group_document,
 };
 use crate::zarr::metadata_v3;
-use crate::zarr::model::{Array, Content, Group};
+use crate::zarr::model::{Array, Content, Deferred, Group};
 
 /// A store's nodes; the first is its root group.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ enum Body {
 #[derive(Debug)]
 enum Chunks {
     Inline(Bytes),
+    Deferred(Deferred),
     Fields { group: usize, array: usize },
 }
 
@@ -57,6 +58,8 @@ pub(super) enum Item {
     Directory,
     /// A metadata document, or the chunk of a coordinate.
     Bytes(Bytes),
+    /// The chunk of a coordinate that is made when first read.
+    Deferred(Deferred),
     /// A chunk that is one field of the archive.
     Field {
         /// Its state.
@@ -149,7 +152,9 @@ impl StoreNodes {
                         state: CellState::Gap,
                         ..
                     } => None,
-                    Item::Field { .. } | Item::Bytes(_) | Item::Directory => Some((node, local)),
+                    Item::Field { .. } | Item::Bytes(_) | Item::Deferred(_) | Item::Directory => {
+                        Some((node, local))
+                    }
                 }
             }
         }
@@ -235,6 +240,7 @@ impl StoreNodes {
         }
         Some(match chunks {
             Chunks::Inline(bytes) => Item::Bytes(bytes.clone()),
+            Chunks::Deferred(deferred) => Item::Deferred(deferred.clone()),
             Chunks::Fields { group, array } => Item::Field {
                 state: self.view.cell(*group, *array, grid, linear),
                 bytes: chunk_bytes,
@@ -300,6 +306,7 @@ fn group_documents(group: &Group, format: Format) -> Vec<(&'static str, Bytes)> 
 fn array_node(parent: usize, array: &Array, format: Format) -> Node {
     let chunks = match &array.content {
         Content::Inline(bytes) => Chunks::Inline(bytes.clone()),
+        Content::Deferred(deferred) => Chunks::Deferred(deferred.clone()),
         Content::Fields { group, array } => Chunks::Fields {
             group: *group,
             array: *array,

@@ -1,5 +1,8 @@
 //! A Zarr hierarchy described: groups, arrays, dimensions, attributes. What is shown, before any format of it.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -44,11 +47,43 @@ pub enum Fill {
 /// Fill value of 64-bit integers with gaps: netCDF's own default, so that no reader takes it for data.
 pub const FILL_INT64: i64 = -9_223_372_036_854_775_806;
 
+/// Bytes that cost time to make.
+pub trait Produce: Send + Sync {
+    /// The bytes, if they are made already.
+    fn ready(&self) -> Option<Bytes>;
+
+    /// The bytes, made now if need be.
+    fn make(&self) -> Bytes;
+}
+
+/// A chunk whose length is known and whose bytes are made when first read.
+#[derive(Clone)]
+pub struct Deferred {
+    /// Its length in bytes.
+    pub length: u64,
+    /// What makes it.
+    pub source: Arc<dyn Produce>,
+}
+
+impl fmt::Debug for Deferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deferred({} bytes)", self.length)
+    }
+}
+
+impl PartialEq for Deferred {
+    fn eq(&self, other: &Self) -> bool {
+        self.length == other.length && Arc::ptr_eq(&self.source, &other.source)
+    }
+}
+
 /// Where the chunks of an array come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// One chunk that covers the whole array, known now.
     Inline(Bytes),
+    /// One chunk that covers the whole array, made when first read.
+    Deferred(Deferred),
     /// One field per chunk.
     Fields {
         /// Group of the collection.
