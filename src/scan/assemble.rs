@@ -430,6 +430,52 @@ impl FileRows {
             .and_then(|row| row.reason.clone())
     }
 
+    /// Adds, as not placed, the rows of a disbelieved index that lie where the walk found no message: they may be messages that are
+    /// broken beyond finding, and nothing proves that there is none. Beyond the object's end there is none.
+    pub(super) fn keep_listed_in_holes(&mut self, listed: &Self, object_size: u64) {
+        let found: Vec<(u64, u64)> = self
+            .rows
+            .iter()
+            .map(|row| {
+                (
+                    row.offset,
+                    row.offset.saturating_add(row.length.unwrap_or(1)),
+                )
+            })
+            .collect();
+        let in_hole = |offset: u64| {
+            offset < object_size
+                && !found
+                    .iter()
+                    .any(|(from, to)| (*from..*to).contains(&offset))
+        };
+        for row in listed.rows.iter().filter(|row| in_hole(row.offset)) {
+            let words = row
+                .words
+                .and_then(|words| listed.words.get(words))
+                .cloned()
+                .unwrap_or_default();
+            self.words.push(words);
+            self.rows.push(DraftRow {
+                known: None,
+                words: Some(self.words.len() - 1),
+                status: Status::Unplaced,
+                reason: Some("the index lists it, but no GRIB message begins there".into()),
+                ..row.clone()
+            });
+        }
+    }
+
+    /// Whether most rows could not be placed.
+    pub(super) fn is_mostly_unplaced(&self) -> bool {
+        self.rows
+            .iter()
+            .filter(|row| row.status == Status::Unplaced)
+            .count()
+            * 2
+            > self.rows.len()
+    }
+
     /// The rows of a walk through section headers.
     pub(super) fn of_walk(fields: Vec<Hopped>) -> Self {
         let mut drafts = Self::default();

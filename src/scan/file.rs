@@ -144,9 +144,11 @@ async fn by_index(
     }
     let location = outcome.source.location.clone();
     let product = product_key(outcome.source.location.as_str());
-    let rows = assemble(&location, &product, &lines, shared)
+    // Kept even if it is not believed in the end: what it lists where no message is found must not become a gap.
+    outcome.rows = assemble(&location, &product, &lines, shared)
         .await
         .map_err(|reason| format!("{name}: {reason}"))?;
+    let rows = &outcome.rows;
     let mut grib_written = outcome.source.modified;
     for learned in rows
         .known
@@ -179,18 +181,17 @@ async fn by_index(
         rows.first_unplaced().map(|reason| reason.to_string())
     };
     if let Some(doubt) = doubt {
-        spot_check(&location, &rows, &doubt, &shared.storage)
+        spot_check(&location, rows, &doubt, &shared.storage)
             .await
             .map_err(|reason| format!("{name}: {reason}"))?;
     }
     if shared.config.check {
         let exact = lines.exact_lengths;
-        outcome.account.checked = check_sections(&location, &rows, exact, &shared.storage)
+        outcome.account.checked = check_sections(&location, rows, exact, &shared.storage)
             .await
             .map_err(|reason| format!("{name}: {reason}"))?;
     }
     outcome.account.indexed_files = 1;
-    outcome.rows = rows;
     Ok(())
 }
 
@@ -239,7 +240,10 @@ async fn by_headers(outcome: &mut FileOutcome, shared: &Shared) {
                     reason: "holds no GRIB message, and no index file lies beside it".to_owned(),
                 });
             }
+            let listed = std::mem::take(&mut outcome.rows);
             outcome.rows = FileRows::of_walk(walk.fields);
+            let size = outcome.object.size.unwrap_or(u64::MAX);
+            outcome.rows.keep_listed_in_holes(&listed, size);
         }
         Err(reason) => outcome.missing = Some(reason),
     }

@@ -28,22 +28,23 @@ pub(super) async fn spot_check(
     doubt: &str,
     storage: &Storage,
 ) -> Result<(), String> {
-    let last = rows.rows.len().saturating_sub(1);
+    if rows.is_mostly_unplaced() {
+        return Err(doubt.to_owned());
+    }
+    // A message that cannot be read proves nothing against the index: others must fit.
+    let readable: Vec<&DraftRow> = rows
+        .rows
+        .iter()
+        .filter(|row| !matches!(row.status, Status::Unplaced | Status::Unsupported))
+        .collect();
+    let last = readable.len().saturating_sub(1);
     let mut positions: Vec<usize> = (0..SAMPLES)
         .map(|part| last * part / (SAMPLES - 1))
         .collect();
-    // What could not be placed is most likely to tell.
-    positions.extend(
-        rows.rows
-            .iter()
-            .position(|row| row.status == Status::Unplaced),
-    );
-    positions.sort_unstable();
     positions.dedup();
     let checks = positions
         .into_iter()
-        .filter_map(|position| rows.rows.get(position))
-        .filter(|row| row.status != Status::Unsupported)
+        .filter_map(|position| readable.get(position))
         .map(|row| check_row(location, row, rows, storage));
     let checked: Result<(), String> = join_all(checks).await.into_iter().collect();
     checked.map_err(|wrong| format!("{doubt}, and {wrong}"))
