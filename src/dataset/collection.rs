@@ -129,15 +129,6 @@ impl Collection {
             selection: Selection::default(),
         }
     }
-
-    /// State of a cell.
-    #[must_use]
-    pub fn cell(&self, group: usize, array: usize, key: CellKey) -> CellState {
-        self.groups
-            .get(group)
-            .and_then(|group| group.arrays.get(array))
-            .map_or(CellState::Gap, |array| array.cells.get(key))
-    }
 }
 
 /// Runs, and per group steps and members, all ascending.

@@ -1,7 +1,7 @@
 //! From rows to arrays: the one model of an archive that every view is made from.
 //!
 //! A [`Collection`] knows arrays, their axes (runs, steps, levels, members, grid) and, for every combination of them, whether
-//! a message is there. `cell(array, run, step, level, member)` is [`CellState::Present`] with a row, [`CellState::Pending`]
+//! a message is there. `array.cells.get(key)` of run, step, level and member is [`CellState::Present`] with a row, [`CellState::Pending`]
 //! or [`CellState::Gap`]. How cells are laid out as chunks is the business of `slices`.
 
 pub mod cells;

@@ -1,5 +1,7 @@
 //! The tree above the stores: which names stand where.
 
+use std::collections::BTreeSet;
+
 use crate::dataset::Collection;
 use crate::slices::SliceKind;
 use crate::time::Instant;
@@ -127,7 +129,7 @@ fn exists(kind: SliceKind, collection: &Collection) -> bool {
             .groups
             .iter()
             .any(|group| group.steps.binary_search(&step).is_ok()),
-        SliceKind::Valid(moment) => valid_times(collection).binary_search(&moment).is_ok(),
+        SliceKind::Valid(moment) => moments(collection).any(|at| at == moment),
         SliceKind::RunTime
         | SliceKind::BestAvailable
         | SliceKind::ValidTime
@@ -162,20 +164,22 @@ pub(super) fn stores(place: Place, collection: &Collection) -> Vec<SliceKind> {
     }
 }
 
-/// Every moment for which some array has a message.
+/// Every moment for which some array has a message, in order.
 fn valid_times(collection: &Collection) -> Vec<Instant> {
-    let mut moments = std::collections::BTreeSet::new();
-    for group in &collection.groups {
-        for field in &group.arrays {
-            for cover in field.cells.coverage() {
-                if let (Some(run), Some(step)) = (
-                    collection.runs.get(cover.run as usize),
-                    group.steps.get(cover.step as usize),
-                ) {
-                    moments.insert(run.plus(*step));
-                }
-            }
-        }
-    }
+    let moments: BTreeSet<Instant> = moments(collection).collect();
     moments.into_iter().collect()
+}
+
+/// The same as they come, with repetition.
+fn moments(collection: &Collection) -> impl Iterator<Item = Instant> + '_ {
+    collection.groups.iter().flat_map(|group| {
+        group
+            .arrays
+            .iter()
+            .flat_map(|field| field.cells.coverage())
+            .filter_map(|cover| {
+                let run = collection.runs.get(cover.run as usize)?;
+                Some(run.plus(*group.steps.get(cover.step as usize)?))
+            })
+    })
 }
