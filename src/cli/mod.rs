@@ -13,6 +13,7 @@ macro_rules! say {
 
 mod demo;
 mod demo_archive;
+mod follow;
 mod index;
 mod info;
 mod mount;

@@ -30,6 +30,7 @@ mod device;
 mod errno;
 mod error;
 pub mod holders;
+mod limits;
 pub mod mounts;
 pub mod options;
 mod recover;
@@ -37,6 +38,7 @@ pub mod session;
 pub mod umount;
 
 pub use error::MountError;
+pub use limits::open_files_limit;
 pub use options::MountConfig;
 pub use session::{Ended, Session, Signals, mount};
 pub use umount::{UmountError, umount};

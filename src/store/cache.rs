@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use lru::LruCache;
 
+use crate::dataset::archive::RowId;
+
 /// A byte-counted cache of decoded fields by row.
 #[derive(Debug)]
 pub(super) struct FieldCache {
-    fields: LruCache<u32, Bytes>,
+    fields: LruCache<RowId, Bytes>,
     bytes: u64,
     limit_bytes: u64,
 }
@@ -20,12 +22,12 @@ impl FieldCache {
         }
     }
 
-    pub(super) fn get(&mut self, row: u32) -> Option<Bytes> {
+    pub(super) fn get(&mut self, row: RowId) -> Option<Bytes> {
         self.fields.get(&row).cloned()
     }
 
     /// Keeps a field, and lets go of the oldest ones beyond the limit.
-    pub(super) fn insert(&mut self, row: u32, field: Bytes) {
+    pub(super) fn insert(&mut self, row: RowId, field: Bytes) {
         let size = field.len() as u64;
         if size > self.limit_bytes {
             return;

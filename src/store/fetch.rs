@@ -9,12 +9,13 @@ use tokio::sync::Semaphore;
 use super::failure::FailureKind;
 use super::reader::ReaderConfig;
 use super::verify::{VerifyError, verify};
-use crate::dataset::Crop;
+use crate::dataset::archive::{RowId, RowSource};
+use crate::dataset::{Crop, GridView};
 use crate::grib::decode::{DecodeError, Packed, decode, decode_range};
 use crate::grib::grid::Grid;
-use crate::location::ByteRange;
+use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Fetched, Short, Storage, StorageError};
-use crate::table::row::{Row, Status, Table};
+use crate::table::row::{Object, Row, Status, Table};
 
 /// Why a field could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,8 @@ pub(super) enum FetchError {
     Decode(#[from] DecodeError),
     #[error("{0}")]
     Pending(String),
+    #[error("the table can no longer be read: {0}")]
+    Lost(String),
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -57,6 +60,7 @@ impl FetchError {
                 | ErrorKind::Local => FailureKind::Unavailable,
             },
             Self::Changed { .. } => FailureKind::Changed,
+            Self::Lost(_) => FailureKind::Unavailable,
             Self::Verify(_) | Self::Decode(_) => FailureKind::Invalid,
             Self::Pending(_) => FailureKind::Pending,
             Self::Internal(_) => FailureKind::Internal,
@@ -74,42 +78,57 @@ struct Pin {
 /// What a fetch needs; shared by all flights.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) table: Arc<Table>,
+    pub(super) rows: Arc<dyn RowSource>,
     pub(super) storage: Storage,
-    /// Grids of the table, each with the part that is delivered.
-    grids: Vec<Option<(Grid, Option<Crop>)>>,
-    pins: Mutex<HashMap<u32, Pin>>,
+    view: GridView,
+    /// Grids met so far by their section 3, each as it is delivered.
+    grids: Mutex<HashMap<Vec<u8>, Option<Arc<Delivered>>>>,
+    pins: Mutex<HashMap<Location, Pin>>,
     /// Decoding takes a core each: no more at once than there are.
     cores: Semaphore,
 }
 
 impl Source {
-    pub(super) fn new(table: Arc<Table>, storage: Storage, config: &ReaderConfig) -> Self {
-        let grids = table
-            .grids
-            .iter()
-            .map(|grid| {
-                let grid = Grid::parse(&grid.section3).ok()?;
-                let crop = match &config.bounds {
-                    Some(bounds) => Some(Crop::of(&grid, bounds)?),
-                    None => None,
-                };
-                Some((grid, crop))
-            })
-            .collect();
+    pub(super) fn new(rows: Arc<dyn RowSource>, storage: Storage, config: &ReaderConfig) -> Self {
         Self {
-            table,
+            rows,
             storage,
-            grids,
+            view: config.view.clone(),
+            grids: Mutex::default(),
             pins: Mutex::default(),
             cores: Semaphore::new(config.cores.max(1)),
         }
     }
 
+    /// The row of a number. Waits for a file or a server, on a thread for that.
+    pub(super) async fn locate(self: &Arc<Self>, row: RowId) -> Result<LocatedRow, FetchError> {
+        let source = Arc::clone(self);
+        let located = tokio::task::spawn_blocking(move || LocatedRow::of(source.rows.as_ref(), row));
+        located.await.unwrap_or_else(|panic| {
+            Err(FetchError::Internal(format!(
+                "looking up a row ended abnormally: {panic}"
+            )))
+        })
+    }
+
+    /// A grid as it is delivered.
+    fn grid(&self, section3: &[u8]) -> Option<Arc<Delivered>> {
+        let mut grids = self.grids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = grids.get(section3) {
+            return known.clone();
+        }
+        let delivered = Grid::parse(section3).ok().and_then(|grid| {
+            let crop = self.view.of(&grid)?;
+            Some(Arc::new(Delivered { grid, crop }))
+        });
+        grids.insert(section3.to_vec(), delivered.clone());
+        delivered
+    }
+
     /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid (of the part delivered) one after the
     /// other.
-    pub(super) async fn field(self: Arc<Self>, index: u32) -> Result<Bytes, FetchError> {
-        let row = self.row(index)?;
+    pub(super) async fn field(self: Arc<Self>, located: LocatedRow) -> Result<Bytes, FetchError> {
+        let row = located.row()?;
         if row.status != Status::Placed {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
             return Err(FetchError::Pending(format!(
@@ -117,7 +136,7 @@ impl Source {
                 row.status.as_str()
             )));
         }
-        let object = self
+        let object = located
             .table
             .objects
             .get(row.object as usize)
@@ -130,7 +149,7 @@ impl Source {
             .storage
             .get(&object.location, range, Short::Refuse)
             .await?;
-        self.pin(row.object, &fetched)?;
+        self.pin(object, &fetched)?;
 
         let permit = self
             .cores
@@ -139,7 +158,7 @@ impl Source {
             .map_err(|closed| FetchError::Internal(closed.to_string()))?;
         let source = Arc::clone(&self);
         let decoded =
-            tokio::task::spawn_blocking(move || source.decode(index, &fetched.bytes)).await;
+            tokio::task::spawn_blocking(move || source.decode(&located, &fetched.bytes)).await;
         drop(permit);
         decoded.unwrap_or_else(|panic| {
             Err(FetchError::Internal(format!(
@@ -148,28 +167,19 @@ impl Source {
         })
     }
 
-    fn row(&self, index: u32) -> Result<&Row, FetchError> {
-        self.table
-            .rows
-            .get(index as usize)
-            .ok_or_else(|| missing("row"))
-    }
-
-    fn decode(&self, index: u32, bytes: &[u8]) -> Result<Bytes, FetchError> {
-        let row = self.row(index)?;
-        let kind = self
+    fn decode(&self, located: &LocatedRow, bytes: &[u8]) -> Result<Bytes, FetchError> {
+        let row = located.row()?;
+        let kind = located
             .table
             .kinds
             .get(row.kind as usize)
             .ok_or_else(|| missing("kind"))?;
-        let (grid, crop) = kind
-            .grid
-            .and_then(|grid| self.grids.get(grid as usize)?.as_ref())
-            .ok_or_else(|| missing("grid"))?;
         let section3 = kind
             .grid
-            .and_then(|grid| self.table.grids.get(grid as usize))
+            .and_then(|grid| located.table.grids.get(grid as usize))
             .map_or(&[][..], |grid| &grid.section3);
+        let delivered = self.grid(section3).ok_or_else(|| missing("grid"))?;
+        let (grid, crop) = (&delivered.grid, &delivered.crop);
         let field = verify(bytes, row, kind, (grid, section3))?;
         let packed = Packed {
             points: grid.points(),
@@ -181,13 +191,14 @@ impl Source {
     }
 
     /// Holds an object to what it was when first seen (or indexed): its size and `ETag`.
-    fn pin(&self, object: u32, fetched: &Fetched) -> Result<(), FetchError> {
-        let indexed = self.table.objects.get(object as usize);
+    fn pin(&self, object: &Object, fetched: &Fetched) -> Result<(), FetchError> {
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins.entry(object).or_insert_with(|| Pin {
-            size: indexed.and_then(|object| object.size),
-            etag: indexed.and_then(|object| object.etag.clone()),
-        });
+        let pin = pins
+            .entry(object.location.clone())
+            .or_insert_with(|| Pin {
+                size: object.size,
+                etag: object.etag.clone(),
+            });
         if let (Some(before), Some(after)) = (pin.size, fetched.object_size)
             && before != after
         {
@@ -211,6 +222,31 @@ impl Source {
             pin.etag.clone_from(&fetched.etag);
         }
         Ok(())
+    }
+}
+
+/// A grid, and the part of it that is delivered, if not all.
+#[derive(Debug)]
+struct Delivered {
+    grid: Grid,
+    crop: Option<Crop>,
+}
+
+/// A row, and the table that holds what it names.
+#[derive(Clone, Debug)]
+pub(super) struct LocatedRow {
+    pub(super) table: Arc<Table>,
+    at: usize,
+}
+
+impl LocatedRow {
+    fn of(rows: &dyn RowSource, row: RowId) -> Result<Self, FetchError> {
+        let (table, at) = rows.locate(row).map_err(FetchError::Lost)?;
+        Ok(Self { table, at })
+    }
+
+    pub(super) fn row(&self) -> Result<&Row, FetchError> {
+        self.table.rows.get(self.at).ok_or_else(|| missing("row"))
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 use super::cache::FieldCache;
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
-use super::fetch::{FetchError, Source};
-use crate::dataset::BoundingBox;
+use super::fetch::{FetchError, LocatedRow, Source};
+use crate::dataset::GridView;
+use crate::dataset::archive::{RowId, RowSource};
 use crate::storage::Storage;
 use crate::table::row::{Row, Table};
 use crate::time::step_text;
@@ -33,8 +34,8 @@ pub struct ReaderConfig {
     pub cache_bytes: u64,
     /// Fields decoded at once: one per core.
     pub cores: usize,
-    /// The part of each field that is delivered. Default: all of it.
-    pub bounds: Option<BoundingBox>,
+    /// How each field is delivered: which part of it, turned how. Default: all of it as it is coded.
+    pub view: GridView,
 }
 
 impl Default for ReaderConfig {
@@ -43,7 +44,7 @@ impl Default for ReaderConfig {
         Self {
             cache_bytes: 256 << 20,
             cores,
-            bounds: None,
+            view: GridView::default(),
         }
     }
 }
@@ -78,9 +79,9 @@ pub struct FieldReader {
     source: Arc<Source>,
     runtime: Handle,
     cache: Arc<Mutex<FieldCache>>,
-    flights: Arc<Mutex<HashMap<u32, Flight>>>,
+    flights: Arc<Mutex<HashMap<RowId, Flight>>>,
     /// Failures that still stand, and since when.
-    failed: Arc<Mutex<HashMap<u32, (Clock, ReadFailure)>>>,
+    failed: Arc<Mutex<HashMap<RowId, (Clock, ReadFailure)>>>,
     failures: Arc<Mutex<FailureLog>>,
     hits: AtomicU64,
     fields: Arc<AtomicU64>,
@@ -90,13 +91,13 @@ impl FieldReader {
     /// A reader of a table's fields; flights run on `runtime`.
     #[must_use]
     pub fn new(
-        table: Arc<Table>,
+        rows: Arc<dyn RowSource>,
         storage: Storage,
         runtime: Handle,
         config: &ReaderConfig,
     ) -> Self {
         Self {
-            source: Arc::new(Source::new(table, storage, config)),
+            source: Arc::new(Source::new(rows, storage, config)),
             runtime,
             cache: Arc::new(Mutex::new(FieldCache::new(config.cache_bytes))),
             flights: Arc::default(),
@@ -107,15 +108,9 @@ impl FieldReader {
         }
     }
 
-    /// The table that rows refer to.
-    #[must_use]
-    pub fn table(&self) -> &Arc<Table> {
-        &self.source.table
-    }
-
     /// The field of a row. A flight goes on when its readers leave; a failure answers the
     /// kernel's second try as well, then the next read tries anew.
-    pub fn read(&self, row: u32) -> Read {
+    pub fn read(&self, row: RowId) -> Read {
         if let Some(field) = lock(&self.cache).get(row) {
             self.hits.fetch_add(1, Ordering::Relaxed);
             return Read::Now(Ok(field));
@@ -136,28 +131,26 @@ impl FieldReader {
         Read::Later(flight)
     }
 
-    fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
+    fn standing_failure(&self, row: RowId) -> Option<ReadFailure> {
         let mut failed = lock(&self.failed);
         failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
         failed.remove(&row).map(|(_, failure)| failure)
     }
 
-    fn depart(&self, row: u32) -> Flight {
+    fn depart(&self, row: RowId) -> Flight {
         let source = Arc::clone(&self.source);
         let (cache, flights) = (Arc::clone(&self.cache), Arc::clone(&self.flights));
         let (failures, fields) = (Arc::clone(&self.failures), Arc::clone(&self.fields));
         let failed = Arc::clone(&self.failed);
-        let label = source
-            .table
-            .rows
-            .get(row as usize)
-            .map(|at| describe(&source.table, at))
-            .unwrap_or_default();
         let task = self.runtime.spawn(async move {
-            let outcome = source
-                .field(row)
-                .await
-                .map_err(|error| failure(&label, &error));
+            let outcome = match source.locate(row).await {
+                Ok(located) => {
+                    let label = label(&located);
+                    let field = source.field(located).await;
+                    field.map_err(|error| failure(&label, &error))
+                }
+                Err(error) => Err(failure(&format!("row {row}"), &error)),
+            };
             match &outcome {
                 Ok(field) => {
                     fields.fetch_add(1, Ordering::Relaxed);
@@ -199,28 +192,21 @@ impl FieldReader {
     }
 
     /// The failure that reading a row gives that is known beforehand not to be readable.
-    #[must_use]
-    pub fn pending(&self, row: u32) -> ReadFailure {
-        let Some(at) = self.source.table.rows.get(row as usize) else {
-            return ReadFailure {
-                kind: FailureKind::Internal,
-                message: format!("no row {row}"),
+    pub fn pending(&self, row: RowId) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
+        let (source, failures) = (Arc::clone(&self.source), Arc::clone(&self.failures));
+        async move {
+            let text = match source.locate(row).await {
+                Ok(located) => why_pending(&located),
+                Err(error) => error.to_string(),
             };
-        };
-        let reason = at
-            .reason
-            .as_deref()
-            .unwrap_or("several messages claim this cell");
-        let failure = ReadFailure {
-            kind: FailureKind::Pending,
-            message: format!(
-                "{}: not readable ({}): {reason}",
-                describe(&self.source.table, at),
-                at.status.as_str()
-            ),
-        };
-        lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
-        failure
+            let failure = ReadFailure {
+                kind: FailureKind::Pending,
+                message: text,
+            };
+            lock(&failures).push(now_seconds(), failure.kind, &failure.message);
+            Err(failure)
+        }
+        .boxed()
     }
 
     /// Counters so far.
@@ -248,6 +234,23 @@ fn failure(label: &str, error: &FetchError) -> ReadFailure {
         kind: error.kind(),
         message: format!("{label}: {error}"),
     }
+}
+
+fn label(located: &LocatedRow) -> String {
+    let row = located.row().ok();
+    row.map(|row| describe(&located.table, row))
+        .unwrap_or_default()
+}
+
+fn why_pending(located: &LocatedRow) -> String {
+    let row = located.row().ok();
+    let reason = row.and_then(|row| row.reason.as_deref());
+    format!(
+        "{}: not readable ({}): {}",
+        label(located),
+        row.map_or("lost", |row| row.status.as_str()),
+        reason.unwrap_or("several messages claim this cell")
+    )
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.

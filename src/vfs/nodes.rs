@@ -92,19 +92,17 @@ impl StoreNodes {
         self.nodes.get(node).map(|node| node.parent)
     }
 
-    /// Total bytes and number of chunk files, present or not.
-    pub(super) fn totals(&self) -> (u64, u64) {
-        self.nodes
-            .iter()
-            .fold((0, 0), |(bytes, files), node| match &node.body {
-                Body::Array {
-                    grid, chunk_bytes, ..
-                } => {
-                    let count: u64 = grid.iter().product();
-                    (bytes + count * chunk_bytes, files + count)
-                }
-                Body::Group { .. } => (bytes, files),
-            })
+    /// Bytes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let documents = self.nodes.iter().flat_map(|node| &node.documents);
+        let inline = self.nodes.iter().map(|node| match &node.body {
+            Body::Array {
+                chunks: Chunks::Inline(bytes),
+                ..
+            } => bytes.len(),
+            Body::Array { .. } | Body::Group { .. } => 0,
+        });
+        documents.map(|(_, bytes)| bytes.len()).sum::<usize>() + inline.sum::<usize>()
     }
 
     /// What a local number of a node is, if anything.
