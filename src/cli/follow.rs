@@ -22,7 +22,10 @@ pub(super) async fn keep_up(
     loop {
         let look = match first.take() {
             // Already looked at; only what is wrong is still to be told.
-            Some(bad) => bad,
+            Some(bad) => {
+                tree.note_bad(reasons(&bad));
+                bad
+            }
             None => {
                 watch.changed().await;
                 match library.look().await {
@@ -55,9 +58,7 @@ pub(super) async fn keep_up(
 /// Shows what was found; building what it takes is no work for the runtime's own threads.
 async fn renew(tree: &Arc<MountTree>, found: &Found) {
     let (tree, archive) = (Arc::clone(tree), Arc::clone(&found.archive));
-    let bad = found.bad.iter();
-    let bad = bad.map(|table| (table.name.clone(), table.reason.clone()));
-    let bad = bad.collect();
+    let bad = reasons(&found.bad);
     let renewed = tokio::task::spawn_blocking(move || tree.renew(archive, bad, now()));
     match renewed.await {
         Ok(runs) => {
@@ -67,4 +68,11 @@ async fn renew(tree: &Arc<MountTree>, found: &Found) {
         }
         Err(panic) => error!("showing what came ended abnormally: {panic}"),
     }
+}
+
+fn reasons(bad: &[BadTable]) -> Vec<(String, String)> {
+    let reasons = bad.iter();
+    reasons
+        .map(|table| (table.name.clone(), table.reason.clone()))
+        .collect()
 }

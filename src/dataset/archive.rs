@@ -33,6 +33,11 @@ pub trait RowSource: Send + Sync + fmt::Debug {
     /// # Errors
     /// Why the row cannot be read.
     fn locate(&self, row: RowId) -> Result<(Arc<Table>, usize), String>;
+
+    /// A row that came later for the same cell of the same run as one that had not arrived. May read a file or ask a server.
+    fn arrived(&self, _pending: RowId) -> Option<RowId> {
+        None
+    }
 }
 
 /// What the rows of one kind span.

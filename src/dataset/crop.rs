@@ -452,7 +452,7 @@ mod tests {
         );
         assert_eq!(
             turned(all, &globe(270.0, 0.0)),
-            (vec![1, 2, 3, 0][..].to_vec().split_off(0), vec![-180.0, 90.0, 0.0, -90.0])
+            (vec![2, 3, 0, 1], vec![90.0, 0.0, -90.0, -180.0])
         );
         let five = std::iter::once(0..5).collect::<Vec<_>>();
         assert_eq!(

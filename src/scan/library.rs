@@ -22,7 +22,8 @@ use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage};
 use crate::table::manifest::{Manifest, TableId};
 use crate::table::read::{TableFile, TableSource};
-use crate::table::row::Table;
+use crate::table::row::{GridRecord, Kind, Row, Status, Table};
+use crate::time::Instant;
 
 /// Rows of a block: what is decoded, and kept, at once.
 const BLOCK_ROWS: u64 = 32_768;
@@ -32,6 +33,9 @@ const BLOCKS: usize = 24;
 
 /// Open tables kept, with all that their footers say.
 const TABLES: usize = 8;
+
+/// Rows remembered of those that came late.
+const ARRIVED: usize = 100_000;
 
 /// Footers that are read at once.
 const FOOTERS_AT_ONCE: usize = 64;
@@ -73,6 +77,8 @@ struct Shelf {
     parts: Mutex<Numbering>,
     blocks: Mutex<LruCache<RowId, Arc<Table>>>,
     tables: Mutex<LruCache<RowId, Arc<TableFile>>>,
+    /// Rows that came for those that had not arrived.
+    arrived: Mutex<LruCache<RowId, RowId>>,
 }
 
 /// Numbers of rows: each part's are its own for good.
@@ -96,6 +102,7 @@ impl Library {
                 parts: Mutex::default(),
                 blocks: Mutex::new(LruCache::new(cache(BLOCKS))),
                 tables: Mutex::new(LruCache::new(cache(TABLES))),
+                arrived: Mutex::new(LruCache::new(cache(ARRIVED))),
             }),
             known: Mutex::default(),
             layouts: Mutex::default(),
@@ -245,6 +252,7 @@ impl Library {
             location,
             size: id.size,
             pin,
+            runs: Arc::clone(&runs),
             layout: Arc::clone(&layout),
             shelf: Arc::downgrade(&self.shelf),
         });
@@ -357,6 +365,30 @@ impl RowSource for Shelf {
         let at = usize::try_from((row - part.base) % BLOCK_ROWS).unwrap_or(usize::MAX);
         Ok((table, at))
     }
+
+    fn arrived(&self, pending: RowId) -> Option<RowId> {
+        if let Some(known) = lock(&self.arrived).get(&pending) {
+            return Some(*known);
+        }
+        let (table, at) = self.locate(pending).ok()?;
+        let row = table.rows.get(at)?;
+        let own = Kinds {
+            kinds: &table.kinds,
+            grids: &table.grids,
+        };
+        let newer: Vec<Arc<StoredPart>> = {
+            let numbering = lock(&self.parts);
+            let after = numbering.parts.partition_point(|(base, _)| *base <= pending);
+            let newer = numbering.parts.get(after..).unwrap_or_default().iter();
+            newer.rev().filter_map(|(_, part)| part.upgrade()).collect()
+        };
+        let found = newer
+            .iter()
+            .filter(|part| part.runs.binary_search(&row.reference).is_ok())
+            .find_map(|part| part.find(self, own, row))?;
+        lock(&self.arrived).put(pending, found);
+        Some(found)
+    }
 }
 
 /// The rows of one table file.
@@ -367,6 +399,7 @@ struct StoredPart {
     location: Location,
     size: u64,
     pin: Option<Arc<File>>,
+    runs: Arc<[Instant]>,
     layout: Arc<PartLayout>,
     shelf: Weak<Shelf>,
 }
@@ -393,6 +426,29 @@ impl StoredPart {
         let file = Arc::new(file);
         lock(&shelf.tables).put(self.base, Arc::clone(&file));
         Ok(file)
+    }
+
+    /// The number of the placed row for the same cell as a row of another table.
+    fn find(&self, shelf: &Shelf, others: Kinds<'_>, wanted: &Row) -> Option<RowId> {
+        let own = Kinds {
+            kinds: &self.layout.kinds,
+            grids: &self.layout.grids,
+        };
+        let spans = self.layout.spans.iter().enumerate();
+        let of_kind = spans.filter(|(kind, _)| own.is_same(*kind, others, wanted.kind as usize));
+        for (_, span) in of_kind {
+            for position in span.first_row..span.first_row.saturating_add(span.rows) {
+                let table = self.block(shelf, position / BLOCK_ROWS).ok()?;
+                let at = usize::try_from(position % BLOCK_ROWS).ok()?;
+                let row = table.rows.get(at)?;
+                let same_cell = (row.reference, row.window, row.member)
+                    == (wanted.reference, wanted.window, wanted.member);
+                if same_cell && row.status == Status::Placed {
+                    return Some(self.base.saturating_add(position));
+                }
+            }
+        }
+        None
     }
 
     /// A block of rows, from memory if it is there.
@@ -424,6 +480,25 @@ impl PartSource for StoredPart {
             .rows(range)
             .map_err(|error| format!("{}: {error}", self.location))?;
         Ok(Arc::new(table))
+    }
+}
+
+/// Kinds, and the grids that they name.
+#[derive(Clone, Copy)]
+struct Kinds<'a> {
+    kinds: &'a [Kind],
+    grids: &'a [GridRecord],
+}
+
+impl Kinds<'_> {
+    /// Whether a kind is the same as one of other kinds: all of it, and the grid that it names.
+    fn is_same(self, own: usize, others: Kinds<'_>, other: usize) -> bool {
+        let at = |all: Kinds<'_>, kind: usize| {
+            let kind = all.kinds.get(kind)?.clone();
+            let grid = kind.grid.and_then(|grid| all.grids.get(grid as usize).cloned());
+            Some((Kind { grid: None, ..kind }, grid))
+        };
+        at(self, own).is_some_and(|kind| Some(kind) == at(others, other))
     }
 }
 

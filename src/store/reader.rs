@@ -191,6 +191,13 @@ impl FieldReader {
         task.map(move |made| made.map_err(failed)).boxed()
     }
 
+    /// The row that came later for the cell of one that had not arrived.
+    pub fn arrived(&self, pending: RowId) -> BoxFuture<'static, Option<RowId>> {
+        let source = Arc::clone(&self.source);
+        let asked = self.runtime.spawn_blocking(move || source.rows.arrived(pending));
+        async move { asked.await.ok().flatten() }.boxed()
+    }
+
     /// The failure that reading a row gives that is known beforehand not to be readable.
     pub fn pending(&self, row: RowId) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
         let (source, failures) = (Arc::clone(&self.source), Arc::clone(&self.failures));

@@ -17,6 +17,7 @@ use super::top::{Named, Place, exists, names, read_name};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
 };
+use crate::dataset::archive::RowId;
 use crate::dataset::horizontal::dimensions;
 use crate::dataset::{Archive, CellState, Collection};
 use crate::slices::{BestRule, Layout, SliceKind, StoreView};
@@ -87,11 +88,15 @@ impl MountTree {
         bad: Vec<(String, String)>,
         moment: Instant,
     ) -> Vec<Instant> {
+        self.note_bad(bad);
+        self.collections.renew(archive, moment)
+    }
+
+    /// Notes the tables that cannot be shown, and why.
+    pub fn note_bad(&self, bad: Vec<(String, String)>) {
         let mut tables = lock(&self.tables);
         tables.bad = bad;
         tables.failure = None;
-        drop(tables);
-        self.collections.renew(archive, moment)
     }
 
     /// Notes that the tables cannot be looked at; what is shown stays.
@@ -311,7 +316,7 @@ impl MountTree {
             Item::Field { bytes, .. } if offset >= bytes => Some(Answer::Now(Ok(Bytes::new()))),
             Item::Field { state, .. } => match state {
                 CellState::Gap => None,
-                CellState::Pending(row) => later(self.reader.pending(row)),
+                CellState::Pending(row) => later(self.read_pending(row)),
                 CellState::Present(row) => match self.reader.read(row) {
                     Read::Now(field) => Some(Answer::Now(
                         field.map(|field| slice(&field, offset, size)),
@@ -320,6 +325,24 @@ impl MountTree {
                 },
             },
         }
+    }
+}
+
+impl MountTree {
+    /// The field of a cell that had not arrived: it may have by now, where the tables are followed.
+    fn read_pending(&self, row: RowId) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
+        if self.config.follow.is_none() {
+            return self.reader.pending(row);
+        }
+        let reader = Arc::clone(&self.reader);
+        async move {
+            match reader.arrived(row).await.map(|row| reader.read(row)) {
+                Some(Read::Now(field)) => field,
+                Some(Read::Later(flight)) => flight.await,
+                None => reader.pending(row).await,
+            }
+        }
+        .boxed()
     }
 }
 
