@@ -586,3 +586,139 @@ impl<T: Copy> Changed<T> {
         Arc::clone(new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RUNS: u32 = 4;
+    const STEPS: u32 = 5;
+    const LEVELS: u32 = 3;
+    const MEMBERS: u32 = 3;
+
+    fn some(count: u32) -> impl Strategy<Value = Vec<u32>> {
+        proptest::collection::btree_set(0..count, 1..=count as usize)
+            .prop_map(|all| all.into_iter().collect())
+    }
+
+    prop_compose! {
+        fn slab()(runs in some(RUNS), steps in some(STEPS), members in some(MEMBERS), level in 0..LEVELS, base in 0_u64..1000) -> Slab {
+            let ordinals = |all: Vec<u32>| (0_u32..).zip(all);
+            let step_rows = members.len() as u64;
+            Slab {
+                level,
+                run_rows: step_rows * steps.len() as u64,
+                step_rows,
+                first_row: 7,
+                runs: ordinals(runs).map(|(ordinal, run)| RunSlot { run, ordinal, base: base * 1000 }).collect(),
+                steps: ordinals(steps).map(|(ordinal, step)| StepSlot { step, ordinal, start: 0 }).collect(),
+                members: ordinals(members).map(|(ordinal, member)| MemberSlot { member, ordinal }).collect(),
+            }
+        }
+    }
+
+    fn all_keys() -> impl Iterator<Item = CellKey> {
+        (0..RUNS).flat_map(|run| {
+            (0..STEPS).flat_map(move |step| {
+                (0..LEVELS).flat_map(move |level| {
+                    (0..MEMBERS).map(move |member| CellKey { run, step, level, member })
+                })
+            })
+        })
+    }
+
+    /// The same cells one by one.
+    fn listed(slabs: &[Slab]) -> Vec<Claim> {
+        let runs = slabs.iter().flat_map(|slab| slab.runs.iter().map(move |run| (slab, *run)));
+        runs.flat_map(|(slab, run)| slab.cells_of(run).collect::<Vec<_>>()).collect()
+    }
+
+    /// Of several claims none can be trusted.
+    fn distrust(same: &[Claim]) -> Claim {
+        Claim { present: false, ..*same.first().unwrap() }
+    }
+
+    fn agree(a: &Cells, b: &Cells) {
+        for key in all_keys() {
+            let kind = |cells: &Cells| match cells.get(key) {
+                CellState::Present(row) => (1, row),
+                // Which of the claims stands for a disputed cell is nobody's business.
+                CellState::Pending(_) => (2, 0),
+                CellState::Gap => (3, 0),
+            };
+            assert_eq!(kind(a), kind(b), "{key:?}");
+        }
+        assert_eq!((a.len(), a.present(), a.is_empty()), (b.len(), b.present(), b.is_empty()));
+        assert_eq!(a.coverage(), b.coverage());
+        let times = |cells: &Cells| -> BTreeSet<(u32, u32)> {
+            let pairs = cells.blocks().flat_map(|(runs, steps)| {
+                runs.into_iter().flat_map(move |run| steps.clone().into_iter().map(move |step| (run, step)))
+            });
+            pairs.collect()
+        };
+        assert_eq!(times(a), times(b));
+        for run in 0..RUNS {
+            assert_eq!(a.steps_of(run), b.steps_of(run));
+            assert_eq!(a.has_run(run), b.has_run(run));
+            for step in 0..STEPS {
+                assert_eq!(a.has(run, step), b.has(run, step));
+                assert_eq!(a.has(run, step), times(a).contains(&(run, step)));
+            }
+        }
+        for step in 0..STEPS {
+            assert_eq!(a.runs_of(step), b.runs_of(step));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn slabs_say_what_their_cells_say_one_by_one(slabs in proptest::collection::vec(slab(), 0..5), keep in proptest::collection::vec(any::<bool>(), 15)) {
+            let mut blocks = Cells::new(slabs.clone(), Vec::new(), distrust);
+            let mut single = Cells::new(Vec::new(), listed(&slabs), distrust);
+            agree(&blocks, &single);
+
+            let masks = Keep { runs: &keep[..4], steps: &keep[4..9], levels: Some(&keep[9..12]), members: Some(&keep[12..]) };
+            blocks.retain(masks, &mut Shared::new());
+            single.retain(masks, &mut Shared::new());
+            agree(&blocks, &single);
+
+            let mut used = [Used::default(), Used::default()];
+            blocks.mark(&mut used[0], &mut HashSet::new());
+            single.mark(&mut used[1], &mut HashSet::new());
+            let [a, b] = &used;
+            prop_assert_eq!((&a.runs, &a.steps, &a.levels, &a.members), (&b.runs, &b.steps, &b.levels, &b.members));
+            let moved = |count: u32, used: &BTreeSet<u32>| -> Vec<Option<u32>> {
+                let new = |at: u32| u32::try_from(used.iter().position(|own| *own == at)?).ok();
+                (0..count).map(new).collect()
+            };
+            let (runs, steps) = (moved(RUNS, &a.runs), moved(STEPS, &a.steps));
+            let (levels, members) = (moved(LEVELS, &a.levels), moved(MEMBERS, &a.members));
+            let moves = Moves { runs: &runs, steps: &steps, levels: Some(&levels), members: Some(&members) };
+            blocks.remap(moves, &mut Shared::new());
+            single.remap(moves, &mut Shared::new());
+            agree(&blocks, &single);
+        }
+    }
+
+    #[test]
+    fn a_cell_that_two_slabs_claim_is_settled_and_the_others_stay() {
+        let slots = |runs: &[u32]| -> Arc<[RunSlot]> {
+            (0_u32..).zip(runs).map(|(ordinal, run)| RunSlot { run: *run, ordinal, base: 0 }).collect()
+        };
+        let slab = |runs: &[u32], first_row| Slab {
+            level: 0,
+            runs: slots(runs),
+            steps: Arc::new([StepSlot { step: 0, ordinal: 0, start: 0 }]),
+            members: Arc::new([MemberSlot { member: 0, ordinal: 0 }]),
+            first_row,
+            run_rows: 1,
+            step_rows: 1,
+        };
+        let cells = Cells::new(vec![slab(&[0, 1], 10), slab(&[1, 2], 20)], Vec::new(), distrust);
+        let at = |run| cells.get(CellKey { run, step: 0, level: 0, member: 0 });
+        assert_eq!(at(0), CellState::Present(10));
+        assert_eq!(at(1), CellState::Pending(11));
+        assert_eq!(at(2), CellState::Present(21));
+    }
+}

@@ -419,8 +419,8 @@ impl StoredPart {
             (None, None) => AnySource::Remote(shelf.remote(&self.location, self.size)),
         };
         let file = TableFile::open(source).map_err(|error| format!("{}: {error}", self.location))?;
-        let (layout, _) = PartLayout::of_summary(file.summary());
-        if layout != *self.layout {
+        let (layout, runs) = PartLayout::of_summary(file.summary());
+        if layout != *self.layout || runs != self.runs {
             return Err(format!("{}: the table was replaced", self.location));
         }
         let file = Arc::new(file);

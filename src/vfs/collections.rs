@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::inode::NODES;
+use crate::dataset::archive::Part;
 use crate::dataset::{Archive, Collection, Selection};
 use crate::time::Instant;
 
@@ -282,12 +283,12 @@ impl Collections {
 
 /// Whether the runs shown lie in the same tables as before.
 fn same_parts(shown: &BTreeMap<Instant, bool>, before: &Archive, now: &Archive) -> bool {
-    let bases = |archive: &Archive| -> BTreeSet<u64> {
+    let of_shown = |archive: &Archive| -> BTreeSet<*const Part> {
         let parts = archive.parts.iter();
-        let of_shown = |part: &&Arc<crate::dataset::archive::Part>| {
-            part.runs.iter().any(|run| shown.contains_key(run))
-        };
-        parts.filter(of_shown).map(|part| part.base).collect()
+        parts
+            .filter(|part| part.runs.iter().any(|run| shown.contains_key(run)))
+            .map(Arc::as_ptr)
+            .collect()
     };
-    bases(before) == bases(now)
+    of_shown(before) == of_shown(now)
 }

@@ -29,6 +29,8 @@ use crate::zarr::Format;
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long it may keep the rest.
 const BRIEFLY: Duration = Duration::from_secs(1);
+/// How long it may believe that a run is not there which may come any moment: short, but it spares asking twice for one open.
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// How old a status document may be.
 const STATUS_AGE: Duration = Duration::from_millis(500);
 
@@ -381,7 +383,11 @@ impl Tree for MountTree {
         let address = Address::of(parent);
         // What a mount shows never changes but for the folders of stores.
         let none = Missing::NoSuchName {
-            ttl: if address.store == 0 { BRIEFLY } else { FOREVER },
+            ttl: match (address.store, self.config.follow) {
+                (0, Some(_)) => AT_ONCE,
+                (0, None) => BRIEFLY,
+                _ => FOREVER,
+            },
         };
         let name = name.to_str().ok_or(none)?;
         if address.store != 0 {
