@@ -28,13 +28,13 @@ mod grib_projections;
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
 #[cfg(test)]
-mod look_ahead;
+mod look_ahead; // walks, and the memory budget
 #[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
 mod naming; // names against ecCodes'
 #[cfg(test)]
-mod scan;
+mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]
