@@ -34,6 +34,9 @@ pub trait RowSource: Send + Sync + fmt::Debug {
     /// Why the row cannot be read.
     fn locate(&self, row: RowId) -> Result<(Arc<Table>, usize), String>;
 
+    /// The same if it is in memory. Answers at once.
+    fn peek(&self, row: RowId) -> Option<(Arc<Table>, usize)>;
+
     /// A row that came later for the same cell of the same run as one that had not arrived. May read a file or ask a server.
     fn arrived(&self, _pending: RowId) -> Option<RowId> {
         None
@@ -108,8 +111,13 @@ impl PartSource for InMemory {
 
 impl RowSource for InMemory {
     fn locate(&self, row: RowId) -> Result<(Arc<Table>, usize), String> {
-        let at = usize::try_from(row).unwrap_or(usize::MAX);
-        Ok((Arc::clone(&self.0), at))
+        self.peek(row)
+            .ok_or_else(|| format!("the table has no row {row}"))
+    }
+
+    fn peek(&self, row: RowId) -> Option<(Arc<Table>, usize)> {
+        let at = usize::try_from(row).ok()?;
+        (at < self.0.rows.len()).then(|| (Arc::clone(&self.0), at))
     }
 }
 
@@ -258,7 +266,6 @@ impl Archive {
             .rows
             .get(if whole { usize::try_from(at).ok()? } else { 0 })?;
         let object = table.objects.get(row.object as usize)?;
-        (row.status == Status::Placed)
-            .then(|| (object.location.to_string(), row.offset, row.field))
+        (row.status == Status::Placed).then(|| (object.location.to_string(), row.offset, row.field))
     }
 }

@@ -179,7 +179,10 @@ impl<'a> Rows<'a> {
         let mut grids: Vec<Grid> = Vec::new();
         let mut group_of_grid = vec![None; counts.len()];
         for index in order {
-            let parsed = self.grids.get(index).map(|grid| Grid::parse(&grid.section3));
+            let parsed = self
+                .grids
+                .get(index)
+                .map(|grid| Grid::parse(&grid.section3));
             let Some(Ok(grid)) = parsed else {
                 continue;
             };
@@ -301,9 +304,7 @@ impl Merger {
             .map(|grid| intern(&mut self.grid_ids, &mut self.grids, grid.clone()))
             .collect();
         let kinds = layout.kinds.iter().map(|kind| Kind {
-            grid: kind
-                .grid
-                .and_then(|grid| grids.get(grid as usize).copied()),
+            grid: kind.grid.and_then(|grid| grids.get(grid as usize).copied()),
             ..kind.clone()
         });
         kinds
@@ -360,9 +361,10 @@ impl Axes {
                     add(place, &span.windows, &span.members);
                     match &span.runs {
                         Some(own) => runs.extend(own.iter().copied().filter(|run| {
-                            whole.runs.iter().any(|list| {
-                                list.binary_search_by_key(run, |(at, ..)| *at).is_ok()
-                            })
+                            whole
+                                .runs
+                                .iter()
+                                .any(|list| list.binary_search_by_key(run, |(at, ..)| *at).is_ok())
                         })),
                         None => is_shown = true,
                     }
@@ -455,7 +457,10 @@ impl Filling<'_> {
         let mut lists = Lists::default();
         for (number, span) in whole.spans() {
             for place in self.places_of(whole.kind_ids.get(number)) {
-                let also = place.also.iter().map(|(period, array)| (*array, Some(*period)));
+                let also = place
+                    .also
+                    .iter()
+                    .map(|(period, array)| (*array, Some(*period)));
                 for (array, early) in std::iter::once((place.array, None)).chain(also) {
                     let slabs = self.slabs(whole, span, place, array, early, &mut lists);
                     let fill = fills

@@ -103,7 +103,10 @@ impl Slab {
 
     fn get(&self, key: CellKey) -> Option<RowId> {
         let run = self.run(key.run)?;
-        let step = self.steps.binary_search_by_key(&key.step, |s| s.step).ok()?;
+        let step = self
+            .steps
+            .binary_search_by_key(&key.step, |s| s.step)
+            .ok()?;
         let member = self
             .members
             .binary_search_by_key(&key.member, |m| m.member)
@@ -274,9 +277,9 @@ impl Cells {
             slab.runs = shared
                 .runs
                 .map(&slab.runs, |slot| is(keep.runs, slot.run).then_some(slot));
-            slab.steps = shared
-                .steps
-                .map(&slab.steps, |slot| is(keep.steps, slot.step).then_some(slot));
+            slab.steps = shared.steps.map(&slab.steps, |slot| {
+                is(keep.steps, slot.step).then_some(slot)
+            });
             if keep.members.is_some() {
                 slab.members = shared
                     .members
@@ -530,7 +533,9 @@ fn disputed(slabs: &[Slab], claims: &[Claim]) -> Vec<BTreeSet<u32>> {
                 }
                 for run in one.runs.iter().filter(|slot| other.run(slot.run).is_some()) {
                     for at in [first + a, first + b] {
-                        disputed.get_mut(at).map(|runs: &mut BTreeSet<u32>| runs.insert(run.run));
+                        disputed
+                            .get_mut(at)
+                            .map(|runs: &mut BTreeSet<u32>| runs.insert(run.run));
                     }
                 }
             }
@@ -622,7 +627,12 @@ mod tests {
         (0..RUNS).flat_map(|run| {
             (0..STEPS).flat_map(move |step| {
                 (0..LEVELS).flat_map(move |level| {
-                    (0..MEMBERS).map(move |member| CellKey { run, step, level, member })
+                    (0..MEMBERS).map(move |member| CellKey {
+                        run,
+                        step,
+                        level,
+                        member,
+                    })
                 })
             })
         })
@@ -630,13 +640,19 @@ mod tests {
 
     /// The same cells one by one.
     fn listed(slabs: &[Slab]) -> Vec<Claim> {
-        let runs = slabs.iter().flat_map(|slab| slab.runs.iter().map(move |run| (slab, *run)));
-        runs.flat_map(|(slab, run)| slab.cells_of(run).collect::<Vec<_>>()).collect()
+        let runs = slabs
+            .iter()
+            .flat_map(|slab| slab.runs.iter().map(move |run| (slab, *run)));
+        runs.flat_map(|(slab, run)| slab.cells_of(run).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Of several claims none can be trusted.
     fn distrust(same: &[Claim]) -> Claim {
-        Claim { present: false, ..*same.first().unwrap() }
+        Claim {
+            present: false,
+            ..*same.first().unwrap()
+        }
     }
 
     fn agree(a: &Cells, b: &Cells) {
@@ -649,11 +665,15 @@ mod tests {
             };
             assert_eq!(kind(a), kind(b), "{key:?}");
         }
-        assert_eq!((a.len(), a.present(), a.is_empty()), (b.len(), b.present(), b.is_empty()));
+        assert_eq!(
+            (a.len(), a.present(), a.is_empty()),
+            (b.len(), b.present(), b.is_empty())
+        );
         assert_eq!(a.coverage(), b.coverage());
         let times = |cells: &Cells| -> BTreeSet<(u32, u32)> {
             let pairs = cells.blocks().flat_map(|(runs, steps)| {
-                runs.into_iter().flat_map(move |run| steps.clone().into_iter().map(move |step| (run, step)))
+                runs.into_iter()
+                    .flat_map(move |run| steps.clone().into_iter().map(move |step| (run, step)))
             });
             pairs.collect()
         };
@@ -704,19 +724,44 @@ mod tests {
     #[test]
     fn a_cell_that_two_slabs_claim_is_settled_and_the_others_stay() {
         let slots = |runs: &[u32]| -> Arc<[RunSlot]> {
-            (0_u32..).zip(runs).map(|(ordinal, run)| RunSlot { run: *run, ordinal, base: 0 }).collect()
+            (0_u32..)
+                .zip(runs)
+                .map(|(ordinal, run)| RunSlot {
+                    run: *run,
+                    ordinal,
+                    base: 0,
+                })
+                .collect()
         };
         let slab = |runs: &[u32], first_row| Slab {
             level: 0,
             runs: slots(runs),
-            steps: Arc::new([StepSlot { step: 0, ordinal: 0, start: 0 }]),
-            members: Arc::new([MemberSlot { member: 0, ordinal: 0 }]),
+            steps: Arc::new([StepSlot {
+                step: 0,
+                ordinal: 0,
+                start: 0,
+            }]),
+            members: Arc::new([MemberSlot {
+                member: 0,
+                ordinal: 0,
+            }]),
             first_row,
             run_rows: 1,
             step_rows: 1,
         };
-        let cells = Cells::new(vec![slab(&[0, 1], 10), slab(&[1, 2], 20)], Vec::new(), distrust);
-        let at = |run| cells.get(CellKey { run, step: 0, level: 0, member: 0 });
+        let cells = Cells::new(
+            vec![slab(&[0, 1], 10), slab(&[1, 2], 20)],
+            Vec::new(),
+            distrust,
+        );
+        let at = |run| {
+            cells.get(CellKey {
+                run,
+                step: 0,
+                level: 0,
+                member: 0,
+            })
+        };
         assert_eq!(at(0), CellState::Present(10));
         assert_eq!(at(1), CellState::Pending(11));
         assert_eq!(at(2), CellState::Present(21));

@@ -220,7 +220,11 @@ impl Crop {
             columns.pop();
         }
         let circle = columns.last().map(at).is_some_and(|last| {
-            let way = if goes_east { first - last } else { last - first };
+            let way = if goes_east {
+                first - last
+            } else {
+                last - first
+            };
             columns.len() > 2 && way.rem_euclid(360.0) < 1.5 * stride
         });
         let mut values: Vec<f64> = columns.iter().map(|column| half_turn(at(column))).collect();
@@ -461,7 +465,10 @@ mod tests {
         );
         let part = [170.0, 175.0, 180.0, 185.0];
         let four = std::iter::once(0..4).collect::<Vec<_>>();
-        assert_eq!(turned(four.clone(), &part), (vec![0, 1, 2, 3], part.to_vec()));
+        assert_eq!(
+            turned(four.clone(), &part),
+            (vec![0, 1, 2, 3], part.to_vec())
+        );
         let west = [350.0, 352.0, 354.0, 356.0];
         let here = vec![-10.0, -8.0, -6.0, -4.0];
         assert_eq!(turned(four, &west), (vec![0, 1, 2, 3], here));

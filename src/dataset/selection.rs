@@ -127,7 +127,9 @@ impl Selection {
             ..Self::default()
         };
         let cropped = only_box.apply(collection);
-        if let (Some(bounds), true, Some(grid)) = (self.view.bounds, cropped.groups.is_empty(), grid) {
+        if let (Some(bounds), true, Some(grid)) =
+            (self.view.bounds, cropped.groups.is_empty(), grid)
+        {
             return Err(SelectionError::Outside {
                 bounds: bounds.to_string(),
                 grid,

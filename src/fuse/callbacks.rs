@@ -137,9 +137,11 @@ impl Filesystem for Adapter {
     }
 
     fn opendir(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.when_ready("opendir", inode, None, move |own| match own.directory(inode) {
-            Ok(_) => reply.opened(FileHandle(0), FopenFlags::empty()),
-            Err(missing) => reply.error(errno::of_missing(missing)),
+        self.when_ready("opendir", inode, None, move |own| {
+            match own.directory(inode) {
+                Ok(_) => reply.opened(FileHandle(0), FopenFlags::empty()),
+                Err(missing) => reply.error(errno::of_missing(missing)),
+            }
         });
     }
 

@@ -159,7 +159,14 @@ impl Library {
                     .map_err(|_error| SaveError::NotFound(self.source.clone()))?;
                 let version = found.modified().ok().map(|at| format!("{at:?}"));
                 let size = found.len();
-                return Ok((vec![TableId { name, size, version }], None));
+                return Ok((
+                    vec![TableId {
+                        name,
+                        size,
+                        version,
+                    }],
+                    None,
+                ));
             }
             let range = ByteRange {
                 offset: 0,
@@ -241,8 +248,7 @@ impl Library {
                 });
                 let opened: Result<_, crate::table::schema::TableError> =
                     opened.await.map_err(|panic| panic.to_string())?;
-                let (layout, runs, complete, rows) =
-                    opened.map_err(|error| error.to_string())?;
+                let (layout, runs, complete, rows) = opened.map_err(|error| error.to_string())?;
                 (self.shared(layout), runs, complete, rows)
             }
         };
@@ -331,9 +337,7 @@ impl Shelf {
         let base = numbering.next;
         let part = Arc::new(StoredPart { base, ..part });
         numbering.next = base.saturating_add(part.rows.max(1));
-        numbering
-            .parts
-            .retain(|(_, part)| part.strong_count() > 0);
+        numbering.parts.retain(|(_, part)| part.strong_count() > 0);
         numbering.parts.push((base, Arc::downgrade(&part)));
         part
     }
@@ -366,6 +370,14 @@ impl RowSource for Shelf {
         Ok((table, at))
     }
 
+    fn peek(&self, row: RowId) -> Option<(Arc<Table>, usize)> {
+        let part = self.part_of(row)?;
+        let position = row - part.base;
+        let block = part.base + position / BLOCK_ROWS * BLOCK_ROWS;
+        let table = Arc::clone(lock(&self.blocks).get(&block)?);
+        Some((table, usize::try_from(position % BLOCK_ROWS).ok()?))
+    }
+
     fn arrived(&self, pending: RowId) -> Option<RowId> {
         if let Some(known) = lock(&self.arrived).get(&pending) {
             return Some(*known);
@@ -378,7 +390,9 @@ impl RowSource for Shelf {
         };
         let newer: Vec<Arc<StoredPart>> = {
             let numbering = lock(&self.parts);
-            let after = numbering.parts.partition_point(|(base, _)| *base <= pending);
+            let after = numbering
+                .parts
+                .partition_point(|(base, _)| *base <= pending);
             let newer = numbering.parts.get(after..).unwrap_or_default().iter();
             newer.rev().filter_map(|(_, part)| part.upgrade()).collect()
         };
@@ -412,13 +426,14 @@ impl StoredPart {
         let source = match (&self.pin, self.location.to_path()) {
             (Some(file), _) => AnySource::File(Arc::clone(file)),
             (None, Some(path)) => {
-                let file = File::open(path)
-                    .map_err(|error| format!("{}: {error}", self.location))?;
+                let file =
+                    File::open(path).map_err(|error| format!("{}: {error}", self.location))?;
                 AnySource::File(Arc::new(file))
             }
             (None, None) => AnySource::Remote(shelf.remote(&self.location, self.size)),
         };
-        let file = TableFile::open(source).map_err(|error| format!("{}: {error}", self.location))?;
+        let file =
+            TableFile::open(source).map_err(|error| format!("{}: {error}", self.location))?;
         let (layout, runs) = PartLayout::of_summary(file.summary());
         if layout != *self.layout || runs != self.runs {
             return Err(format!("{}: the table was replaced", self.location));
@@ -495,7 +510,9 @@ impl Kinds<'_> {
     fn is_same(self, own: usize, others: Kinds<'_>, other: usize) -> bool {
         let at = |all: Kinds<'_>, kind: usize| {
             let kind = all.kinds.get(kind)?.clone();
-            let grid = kind.grid.and_then(|grid| all.grids.get(grid as usize).cloned());
+            let grid = kind
+                .grid
+                .and_then(|grid| all.grids.get(grid as usize).cloned());
             Some((Kind { grid: None, ..kind }, grid))
         };
         at(self, own).is_some_and(|kind| Some(kind) == at(others, other))

@@ -1,6 +1,7 @@
 //! One field from the archive: ranged fetch, verification, decode.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use crate::grib::grid::Grid;
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Fetched, Short, Storage, StorageError};
 use crate::table::row::{Object, Row, Status, Table};
+
+/// What a message is taken to be where the table does not know: the last of a file, whose index line tells no end.
+const UNKNOWN_MESSAGE_BYTES: u64 = 1 << 20;
 
 /// Why a field could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,8 @@ pub(super) struct Source {
     /// Grids met so far by their section 3, each as it is delivered.
     grids: Mutex<HashMap<Vec<u8>, Option<Arc<Delivered>>>>,
     pins: Mutex<HashMap<Location, Pin>>,
+    /// Bytes of the largest field met so far.
+    largest_field: AtomicU64,
     /// Decoding takes a core each: no more at once than there are.
     cores: Semaphore,
 }
@@ -96,14 +102,19 @@ impl Source {
             view: config.view.clone(),
             grids: Mutex::default(),
             pins: Mutex::default(),
+            largest_field: AtomicU64::new(0),
             cores: Semaphore::new(config.cores.max(1)),
         }
     }
 
     /// The row of a number. Waits for a file or a server, on a thread for that.
     pub(super) async fn locate(self: &Arc<Self>, row: RowId) -> Result<LocatedRow, FetchError> {
+        if let Some((table, at)) = self.rows.peek(row) {
+            return Ok(LocatedRow { table, at });
+        }
         let source = Arc::clone(self);
-        let located = tokio::task::spawn_blocking(move || LocatedRow::of(source.rows.as_ref(), row));
+        let located =
+            tokio::task::spawn_blocking(move || LocatedRow::of(source.rows.as_ref(), row));
         located.await.unwrap_or_else(|panic| {
             Err(FetchError::Internal(format!(
                 "looking up a row ended abnormally: {panic}"
@@ -167,6 +178,39 @@ impl Source {
         })
     }
 
+    /// Bytes of a row's message, and of memory while it is fetched and decoded: its message and the values of its grid. Guesses where
+    /// the table does not know its end, or the row is not in memory.
+    pub(super) fn sizes(&self, row: RowId) -> Sizes {
+        match self.rows.peek(row) {
+            Some((table, at)) => self.sizes_of(&LocatedRow { table, at }),
+            None => Sizes {
+                message: UNKNOWN_MESSAGE_BYTES,
+                memory: UNKNOWN_MESSAGE_BYTES + self.largest_field.load(Ordering::Relaxed),
+            },
+        }
+    }
+
+    /// The same of a row that was looked up.
+    pub(super) fn sizes_of(&self, located: &LocatedRow) -> Sizes {
+        let length = located.row().ok().and_then(|row| row.length);
+        let message = length.unwrap_or(UNKNOWN_MESSAGE_BYTES);
+        let points = self
+            .delivered(located)
+            .map_or(0, |delivered| delivered.grid.points() as u64);
+        self.largest_field.fetch_max(points * 4, Ordering::Relaxed);
+        Sizes {
+            message,
+            memory: message + points * 4,
+        }
+    }
+
+    /// The grid of a row as it is delivered.
+    fn delivered(&self, located: &LocatedRow) -> Option<Arc<Delivered>> {
+        let row = located.row().ok()?;
+        let grid = located.table.kinds.get(row.kind as usize)?.grid?;
+        self.grid(&located.table.grids.get(grid as usize)?.section3)
+    }
+
     fn decode(&self, located: &LocatedRow, bytes: &[u8]) -> Result<Bytes, FetchError> {
         let row = located.row()?;
         let kind = located
@@ -193,12 +237,10 @@ impl Source {
     /// Holds an object to what it was when first seen (or indexed): its size and `ETag`.
     fn pin(&self, object: &Object, fetched: &Fetched) -> Result<(), FetchError> {
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins
-            .entry(object.location.clone())
-            .or_insert_with(|| Pin {
-                size: object.size,
-                etag: object.etag.clone(),
-            });
+        let pin = pins.entry(object.location.clone()).or_insert_with(|| Pin {
+            size: object.size,
+            etag: object.etag.clone(),
+        });
         if let (Some(before), Some(after)) = (pin.size, fetched.object_size)
             && before != after
         {
@@ -223,6 +265,15 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Bytes that reading a row takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Of its message.
+    pub(super) message: u64,
+    /// In memory meanwhile.
+    pub(super) memory: u64,
 }
 
 /// A grid, and the part of it that is delivered, if not all.

@@ -66,9 +66,7 @@ impl Collections {
     pub(super) fn new(mounted: Arc<Collection>, follow: Option<Follow>) -> Self {
         let archive = Arc::clone(&mounted.archive);
         let runs = mounted.runs.iter();
-        let runs = runs
-            .map(|run| (*run, archive.is_complete(*run)))
-            .collect();
+        let runs = runs.map(|run| (*run, archive.is_complete(*run))).collect();
         Self {
             follow,
             as_of: mounted.as_of,

@@ -113,7 +113,11 @@ impl MountTree {
     fn store(&self, number: usize) -> Result<Arc<StoreNodes>, Missing> {
         let make = |(collection, kind)| {
             let view = StoreView::new(kind, self.collections.get(collection)?, self.config.best);
-            Some(StoreNodes::new(view, self.config.layout, self.config.format))
+            Some(StoreNodes::new(
+                view,
+                self.config.layout,
+                self.config.format,
+            ))
         };
         self.stores.get(number, make).ok_or(Missing::NoSuchInode)
     }
@@ -213,6 +217,23 @@ impl MountTree {
         })
     }
 
+    /// A reader has come to a chunk: fetches what it will want next.
+    fn look_ahead(&self, address: Address, nodes: &StoreNodes, waited: bool) {
+        let Some((grid, linear)) = nodes.place(address.node, address.local) else {
+            return;
+        };
+        let array = Address {
+            local: 0,
+            ..address
+        };
+        let row_of = |chunk| match nodes.field(address.node, chunk)? {
+            CellState::Present(row) => Some(row),
+            CellState::Pending(_) | CellState::Gap => None,
+        };
+        self.reader
+            .step(array.inode(), grid, linear, waited, row_of);
+    }
+
     /// The text of `latest` of a collection.
     fn latest(&self, number: usize) -> Result<String, Missing> {
         if number == 0 {
@@ -303,12 +324,13 @@ impl MountTree {
         Some(Answer::Now(Ok(slice(&bytes, offset, size))))
     }
 
-    fn read_item(&self, item: Item, offset: u64, size: usize) -> Option<Answer> {
+    fn read_item(&self, address: Address, offset: u64, size: usize) -> Option<Answer> {
+        let nodes = self.store(address.store).ok()?;
         let later = |bytes: BoxFuture<'static, Result<Bytes, ReadFailure>>| {
             let cut = move |bytes: Result<Bytes, _>| bytes.map(|all| slice(&all, offset, size));
             Some(Answer::Later(bytes.map(cut).boxed()))
         };
-        match item {
+        match nodes.item(address.node, address.local)? {
             Item::Directory => None,
             Item::Bytes(bytes) => Some(Answer::Now(Ok(slice(&bytes, offset, size)))),
             Item::Deferred(deferred) => match deferred.source.ready() {
@@ -316,15 +338,23 @@ impl MountTree {
                 None => later(self.reader.compute(move || deferred.source.make())),
             },
             Item::Field { bytes, .. } if offset >= bytes => Some(Answer::Now(Ok(Bytes::new()))),
-            Item::Field { state, .. } => match state {
+            Item::Field { state, bytes } => match state {
                 CellState::Gap => None,
-                CellState::Pending(row) => later(self.read_pending(row)),
-                CellState::Present(row) => match self.reader.read(row) {
-                    Read::Now(field) => Some(Answer::Now(
-                        field.map(|field| slice(&field, offset, size)),
-                    )),
-                    Read::Later(flight) => later(flight.boxed()),
-                },
+                CellState::Pending(row) => later(self.read_pending(row, bytes - offset)),
+                CellState::Present(row) => {
+                    let wanted = (bytes - offset).min(size as u64);
+                    let read = self.reader.read(row, wanted);
+                    if offset == 0 {
+                        let waited = matches!(read, Read::Later(_));
+                        self.look_ahead(address, &nodes, waited);
+                    }
+                    match read {
+                        Read::Now(field) => {
+                            Some(Answer::Now(field.map(|field| slice(&field, offset, size))))
+                        }
+                        Read::Later(flight) => later(flight.boxed()),
+                    }
+                }
             },
         }
     }
@@ -332,13 +362,17 @@ impl MountTree {
 
 impl MountTree {
     /// The field of a cell that had not arrived: it may have by now, where the tables are followed.
-    fn read_pending(&self, row: RowId) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
+    fn read_pending(
+        &self,
+        row: RowId,
+        bytes: u64,
+    ) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
         if self.config.follow.is_none() {
             return self.reader.pending(row);
         }
         let reader = Arc::clone(&self.reader);
         async move {
-            match reader.arrived(row).await.map(|row| reader.read(row)) {
+            match reader.arrived(row).await.map(|row| reader.read(row, bytes)) {
                 Some(Read::Now(field)) => field,
                 Some(Read::Later(flight)) => flight.await,
                 None => reader.pending(row).await,
@@ -506,10 +540,7 @@ impl Tree for MountTree {
         let answer = if address.store == 0 {
             self.read_above(address, offset, size)
         } else {
-            self.store(address.store)
-                .ok()
-                .and_then(|nodes| nodes.item(address.node, address.local))
-                .and_then(|item| self.read_item(item, offset, size))
+            self.read_item(address, offset, size)
         };
         answer.unwrap_or_else(|| {
             Answer::Now(Err(ReadFailure {

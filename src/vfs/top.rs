@@ -131,9 +131,7 @@ pub(super) fn exists(kind: SliceKind, collection: &Collection) -> bool {
             (0_u32..).zip(&collection.runs).any(|(run, at)| {
                 let step = lead(at).and_then(|step| group.steps.binary_search(&step).ok());
                 let step = step.and_then(|step| u32::try_from(step).ok());
-                step.is_some_and(|step| {
-                    group.arrays.iter().any(|array| array.cells.has(run, step))
-                })
+                step.is_some_and(|step| group.arrays.iter().any(|array| array.cells.has(run, step)))
             })
         }),
         SliceKind::RunTime
@@ -162,7 +160,11 @@ pub(super) fn names(
     match place {
         Place::Root => {
             let is_empty = collection.groups.is_empty();
-            let mut names = stores(if is_empty { Vec::new() } else { ROOT_STORES.to_vec() });
+            let mut names = stores(if is_empty {
+                Vec::new()
+            } else {
+                ROOT_STORES.to_vec()
+            });
             let shown = ROOT_PLACES
                 .iter()
                 .filter(|(.., mounted_only)| is_mounted || !mounted_only);

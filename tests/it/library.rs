@@ -34,9 +34,19 @@ impl Bed {
             add_files(&root.join(product), &mut sources);
         }
         let (table, _) = runtime
-            .block_on(build(sources, &storage, &ScanConfig::default(), &Progress::default()))
+            .block_on(build(
+                sources,
+                &storage,
+                &ScanConfig::default(),
+                &Progress::default(),
+            ))
             .unwrap();
-        let bed = Self { runtime, storage, folder, table };
+        let bed = Self {
+            runtime,
+            storage,
+            folder,
+            table,
+        };
         bed.save(bed.table.clone());
         bed
     }
@@ -61,17 +71,26 @@ impl Bed {
     }
 
     fn by_rows(&self) -> Arc<Table> {
-        Arc::new(self.runtime.block_on(load(&self.tables(), &self.storage)).unwrap())
+        Arc::new(
+            self.runtime
+                .block_on(load(&self.tables(), &self.storage))
+                .unwrap(),
+        )
     }
 }
 
 fn add_files(folder: &Path, sources: &mut Vec<Source>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
             add_files(&path, sources);
-        } else if !path.to_str().unwrap().ends_with(".idx") && !path.to_str().unwrap().ends_with(".index") {
+        } else if !path.to_str().unwrap().ends_with(".idx")
+            && !path.to_str().unwrap().ends_with(".index")
+        {
             sources.push(Source::named(Location::from_path(&path)));
         }
     }
@@ -81,12 +100,20 @@ fn add_files(folder: &Path, sources: &mut Vec<Source>) {
 type Place = (String, Instant, i64, u32, Option<u16>);
 
 /// Every cell of a collection by its coordinates, with its state and the message that it is read from.
-fn cells(collection: &Collection, rows: &dyn RowSource) -> BTreeMap<Place, (bool, String, u64, u16)> {
+fn cells(
+    collection: &Collection,
+    rows: &dyn RowSource,
+) -> BTreeMap<Place, (bool, String, u64, u16)> {
     let mut all = BTreeMap::new();
     for group in &collection.groups {
         for array in &group.arrays {
             for (key, _) in array.cells.iter() {
-                let CellKey { run, step, level, member } = key;
+                let CellKey {
+                    run,
+                    step,
+                    level,
+                    member,
+                } = key;
                 let (present, row) = match array.cells.get(key) {
                     CellState::Present(row) => (true, row),
                     CellState::Pending(row) => (false, row),
@@ -127,11 +154,21 @@ fn same(a: (&Collection, &dyn RowSource), b: (&Collection, &dyn RowSource)) {
         };
         assert_eq!(levels(one), levels(other));
         for (one, other) in one.arrays.iter().zip(&other.arrays) {
-            assert_eq!(one.cells.coverage(), other.cells.coverage(), "{}", one.naming.array);
+            assert_eq!(
+                one.cells.coverage(),
+                other.cells.coverage(),
+                "{}",
+                one.naming.array
+            );
         }
     }
     let (ours, theirs) = (cells(a.0, a.1), cells(b.0, b.1));
-    assert!(ours == theirs && ours.len() > 10, "{} cells, {} cells", ours.len(), theirs.len());
+    assert!(
+        ours == theirs && ours.len() > 10,
+        "{} cells, {} cells",
+        ours.len(),
+        theirs.len()
+    );
 }
 
 fn check(bed: &Bed) {
@@ -142,12 +179,22 @@ fn check(bed: &Bed) {
     let table = bed.by_rows();
     let whole = Archive::of_table(Arc::clone(&table));
     let by_rows = rows_of(Arc::clone(&table));
-    let limits = table.rows.iter().map(|row| Some(row.reference)).chain([None]);
+    let limits = table
+        .rows
+        .iter()
+        .map(|row| Some(row.reference))
+        .chain([None]);
     let limits: std::collections::BTreeSet<Option<Instant>> = limits.collect();
     for as_of in limits {
         same(
-            (&Collection::build(Arc::clone(&found.archive), as_of), rows.as_ref()),
-            (&Collection::build(Arc::clone(&whole), as_of), by_rows.as_ref()),
+            (
+                &Collection::build(Arc::clone(&found.archive), as_of),
+                rows.as_ref(),
+            ),
+            (
+                &Collection::build(Arc::clone(&whole), as_of),
+                by_rows.as_ref(),
+            ),
         );
     }
 }
@@ -163,7 +210,9 @@ fn footers_say_what_rows_say() {
 #[test]
 fn so_do_manifests_and_tables_of_many_runs() {
     let bed = Bed::new(&["gfs.20261122"]);
-    bed.runtime.block_on(compact(&bed.tables(), &bed.storage)).unwrap();
+    bed.runtime
+        .block_on(compact(&bed.tables(), &bed.storage))
+        .unwrap();
     check(&bed);
     assert!(bed.folder.path().join(".gribfs-manifest").exists());
 }
@@ -206,8 +255,14 @@ fn rows_of_a_replaced_table_are_read_on_and_those_of_a_lost_one_are_an_error() {
         assert_eq!(rows.locate(first).is_ok(), survives);
         let now = bed.look(&library);
         assert_eq!(now.archive.parts.len(), found.archive.parts.len());
-        assert_ne!(now.archive.parts[0].base, first, "another table has other numbers");
-        assert_eq!(now.archive.parts[1].base, found.archive.parts[1].base, "what stays keeps its own");
+        assert_ne!(
+            now.archive.parts[0].base, first,
+            "another table has other numbers"
+        );
+        assert_eq!(
+            now.archive.parts[1].base, found.archive.parts[1].base,
+            "what stays keeps its own"
+        );
         if let Some(collection) = &collection {
             assert!(!cells(collection, rows.as_ref()).is_empty());
         }
@@ -221,13 +276,20 @@ fn rows_of_a_replaced_table_are_read_on_and_those_of_a_lost_one_are_an_error() {
 fn damaged_tables_are_told_of_and_the_others_are_there() {
     let bed = Bed::new(&["gfs.20261122"]);
     let good = fs::read(bed.folder.path().join("2026-11-22T06.parquet")).unwrap();
-    fs::write(bed.folder.path().join("2026-11-22T06.parquet"), &good[..good.len() / 2]).unwrap();
+    fs::write(
+        bed.folder.path().join("2026-11-22T06.parquet"),
+        &good[..good.len() / 2],
+    )
+    .unwrap();
     fs::write(bed.folder.path().join("zero.parquet"), b"").unwrap();
     fs::create_dir(bed.folder.path().join("folder.parquet")).unwrap();
     let found = bed.look(&bed.library(100));
     assert_eq!(found.archive.parts.len(), 2);
     let names: Vec<&str> = found.bad.iter().map(|bad| bad.name.as_str()).collect();
-    assert!(names.contains(&"2026-11-22T06.parquet") && names.contains(&"zero.parquet"), "{names:?}");
+    assert!(
+        names.contains(&"2026-11-22T06.parquet") && names.contains(&"zero.parquet"),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -252,7 +314,12 @@ fn a_damaged_block_of_rows_makes_cells_that_fail_and_no_gaps() {
     let after = Collection::build(Arc::clone(&damaged.archive), None);
     for (one, other) in before.groups[0].arrays.iter().zip(&after.groups[0].arrays) {
         for (key, _) in one.cells.iter() {
-            assert_ne!(other.cells.get(key), CellState::Gap, "{} {key:?}", one.naming.array);
+            assert_ne!(
+                other.cells.get(key),
+                CellState::Gap,
+                "{} {key:?}",
+                one.naming.array
+            );
         }
     }
 }

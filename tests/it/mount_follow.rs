@@ -62,7 +62,8 @@ impl Bed {
     fn tree(&self, parts: &[Arc<Part>], partial: bool) -> MountTree {
         let archive = archive(parts);
         let complete = Arc::clone(&archive);
-        let collection = Collection::of_runs(archive, None, |run| partial || complete.is_complete(run));
+        let collection =
+            Collection::of_runs(archive, None, |run| partial || complete.is_complete(run));
         let reader = FieldReader::new(
             rows_of(Arc::new(self.table.clone())),
             Storage::new(StorageConfig::default()).unwrap(),
@@ -82,7 +83,9 @@ impl Bed {
 }
 
 fn archive(parts: &[Arc<Part>]) -> Arc<Archive> {
-    Arc::new(Archive { parts: parts.to_vec() })
+    Arc::new(Archive {
+        parts: parts.to_vec(),
+    })
 }
 
 fn find(tree: &MountTree, path: &str) -> Result<Inode, Missing> {
@@ -123,7 +126,16 @@ fn picture(tree: &MountTree, path: &str, all: &mut BTreeMap<String, (u64, Option
 
 fn all_stores(tree: &MountTree) -> BTreeMap<String, (u64, Option<Bytes>)> {
     let mut all = BTreeMap::new();
-    for name in ["run_time.zarr", "valid_time.zarr", "horizon.zarr", "best_available.zarr", "leads", "valid", "runs/1970-01-01T12.zarr", "asof/1970-01-01T12"] {
+    for name in [
+        "run_time.zarr",
+        "valid_time.zarr",
+        "horizon.zarr",
+        "best_available.zarr",
+        "leads",
+        "valid",
+        "runs/1970-01-01T12.zarr",
+        "asof/1970-01-01T12",
+    ] {
         picture(tree, name, &mut all);
     }
     all
@@ -132,15 +144,25 @@ fn all_stores(tree: &MountTree) -> BTreeMap<String, (u64, Option<Bytes>)> {
 #[test]
 fn what_was_there_stays_whatever_comes_and_goes() {
     let bed = Bed::new();
-    let (old, first, new) = (bed.part(6, &[0, 3], true), bed.part(12, &[0, 3], true), bed.part(18, &[0, 3], true));
+    let (old, first, new) = (
+        bed.part(6, &[0, 3], true),
+        bed.part(12, &[0, 3], true),
+        bed.part(18, &[0, 3], true),
+    );
     let tree = bed.tree(std::slice::from_ref(&first), false);
     let before = all_stores(&tree);
     assert!(before.len() > 50);
     let late = bed.part(12, &[0, 3, 6], true);
     let steps: [(&[Arc<Part>], &str); 5] = [
         (&[Arc::clone(&old), Arc::clone(&first)], "1970-01-01T12\n"),
-        (&[Arc::clone(&old), Arc::clone(&first), Arc::clone(&new)], "1970-01-01T18\n"),
-        (&[Arc::clone(&old), Arc::clone(&late), Arc::clone(&new)], "1970-01-01T18\n"),
+        (
+            &[Arc::clone(&old), Arc::clone(&first), Arc::clone(&new)],
+            "1970-01-01T18\n",
+        ),
+        (
+            &[Arc::clone(&old), Arc::clone(&late), Arc::clone(&new)],
+            "1970-01-01T18\n",
+        ),
         (&[Arc::clone(&old)], "1970-01-01T06\n"),
         (&[], ""),
     ];
@@ -156,7 +178,10 @@ fn what_was_there_stays_whatever_comes_and_goes() {
     }
     // A run that is gone is listed no more; who holds its path goes on, so it must not become a gap.
     for run in ["06", "12", "18"] {
-        assert!(find(&tree, &format!("runs/1970-01-01T{run}.zarr/.zgroup")).is_ok(), "{run}");
+        assert!(
+            find(&tree, &format!("runs/1970-01-01T{run}.zarr/.zgroup")).is_ok(),
+            "{run}"
+        );
     }
 }
 
@@ -164,13 +189,27 @@ fn what_was_there_stays_whatever_comes_and_goes() {
 fn a_run_is_what_it_was_when_it_came() {
     let bed = Bed::new();
     let tree = bed.tree(&[bed.part(0, &[0, 3], true)], false);
-    assert!(matches!(find(&tree, "runs/1970-01-01T06.zarr"), Err(Missing::NoSuchName { .. })));
-    tree.renew(archive(&[bed.part(0, &[0, 3], true), bed.part(6, &[0, 3], true)]), Vec::new(), NOW);
+    assert!(matches!(
+        find(&tree, "runs/1970-01-01T06.zarr"),
+        Err(Missing::NoSuchName { .. })
+    ));
+    tree.renew(
+        archive(&[bed.part(0, &[0, 3], true), bed.part(6, &[0, 3], true)]),
+        Vec::new(),
+        NOW,
+    );
     // It is looked up only after it has changed.
-    tree.renew(archive(&[bed.part(0, &[0, 3], true), bed.part(6, &[0, 3, 6, 9], true)]), Vec::new(), NOW);
+    tree.renew(
+        archive(&[bed.part(0, &[0, 3], true), bed.part(6, &[0, 3, 6, 9], true)]),
+        Vec::new(),
+        NOW,
+    );
     let mut run = BTreeMap::new();
     picture(&tree, "runs/1970-01-01T06.zarr/valid_time", &mut run);
-    assert_eq!(run["runs/1970-01-01T06.zarr/valid_time/0"].0, 16, "two moments");
+    assert_eq!(
+        run["runs/1970-01-01T06.zarr/valid_time/0"].0, 16,
+        "two moments"
+    );
     // And `asof/` of the newest run is what was known when it came; later instants are new names.
     let mut then = BTreeMap::new();
     picture(&tree, "asof/1970-01-01T06/horizon.zarr/step", &mut then);
@@ -181,7 +220,10 @@ fn a_run_is_what_it_was_when_it_came() {
     let mut now = BTreeMap::new();
     picture(&tree, &format!("asof/{newest}/horizon.zarr/step"), &mut now);
     assert_eq!(now[&format!("asof/{newest}/horizon.zarr/step/0")].0, 32);
-    assert!(find(&tree, "asof/2099-01-01T00").is_err(), "what will stand then is not known");
+    assert!(
+        find(&tree, "asof/2099-01-01T00").is_err(),
+        "what will stand then is not known"
+    );
 }
 
 #[test]
@@ -190,14 +232,21 @@ fn incomplete_runs_are_hidden_unless_asked_for() {
     let parts = [bed.part(0, &[0, 3], true), bed.part(6, &[0, 3], false)];
     let (strict, partial) = (bed.tree(&parts, false), bed.tree(&parts, true));
     assert_eq!(names(&strict, "runs"), ["1970-01-01T00.zarr"]);
-    assert_eq!(names(&partial, "runs"), ["1970-01-01T00.zarr", "1970-01-01T06.zarr"]);
+    assert_eq!(
+        names(&partial, "runs"),
+        ["1970-01-01T00.zarr", "1970-01-01T06.zarr"]
+    );
     for tree in [&strict, &partial] {
         let Answer::Now(Ok(text)) = tree.read(find(tree, "latest").unwrap(), 0, 100) else {
             panic!("latest is in memory");
         };
         assert_eq!(text, "1970-01-01T00\n");
     }
-    let came = strict.renew(archive(&[bed.part(0, &[0, 3], true), bed.part(6, &[0, 3], true)]), Vec::new(), NOW);
+    let came = strict.renew(
+        archive(&[bed.part(0, &[0, 3], true), bed.part(6, &[0, 3], true)]),
+        Vec::new(),
+        NOW,
+    );
     assert_eq!(came, [Instant(6 * HOUR)]);
 }
 
@@ -205,7 +254,10 @@ fn incomplete_runs_are_hidden_unless_asked_for() {
 fn a_mount_of_nothing_takes_the_first_that_comes_for_its_collection() {
     let bed = Bed::new();
     let tree = bed.tree(&[], false);
-    assert!(find(&tree, "run_time.zarr").is_err() && !names(&tree, "").contains(&"run_time.zarr".to_owned()));
+    assert!(
+        find(&tree, "run_time.zarr").is_err()
+            && !names(&tree, "").contains(&"run_time.zarr".to_owned())
+    );
     tree.renew(archive(&[bed.part(0, &[0, 3], true)]), Vec::new(), NOW);
     assert!(find(&tree, "run_time.zarr/.zgroup").is_ok());
     assert_eq!(names(&tree, "runs"), ["1970-01-01T00.zarr"]);
@@ -215,7 +267,11 @@ fn a_mount_of_nothing_takes_the_first_that_comes_for_its_collection() {
 fn the_parent_of_a_run_that_came_later_is_the_folder_that_lists_it() {
     let bed = Bed::new();
     let tree = bed.tree(&[bed.part(0, &[0], true)], false);
-    tree.renew(archive(&[bed.part(0, &[0], true), bed.part(6, &[0], true)]), Vec::new(), NOW);
+    tree.renew(
+        archive(&[bed.part(0, &[0], true), bed.part(6, &[0], true)]),
+        Vec::new(),
+        NOW,
+    );
     let folder = find(&tree, "runs").unwrap();
     for run in ["00", "06"] {
         let store = find(&tree, &format!("runs/1970-01-01T{run}.zarr")).unwrap();
@@ -231,5 +287,8 @@ fn the_first_look_at_a_store_is_told_to_take_time() {
     assert!(!tree.is_ready(ROOT, Some(name)));
     let store = tree.lookup(ROOT, name).unwrap().inode;
     assert!(tree.is_ready(ROOT, Some(name)) && tree.is_ready(store, None));
-    assert!(tree.is_ready(ROOT, Some(OsStr::new("latest"))) && tree.is_ready(ROOT, Some(OsStr::new("nothing"))));
+    assert!(
+        tree.is_ready(ROOT, Some(OsStr::new("latest")))
+            && tree.is_ready(ROOT, Some(OsStr::new("nothing")))
+    );
 }
