@@ -200,7 +200,7 @@ impl Crop {
     /// The same cells by longitudes from -180 to 180. A whole circle is turned so that it starts at the date line; a part of one
     /// stays in one piece, and starts in those numbers. `longitudes` are those of the whole grid's columns.
     #[must_use]
-    pub(super) fn from_date_line(mut self, longitudes: &[f64]) -> Self {
+    pub(super) fn turned_at_date_line(mut self, longitudes: &[f64]) -> Self {
         let half_turn = |longitude: f64| (longitude + 180.0).rem_euclid(360.0) - 180.0;
         let mut columns: Vec<usize> = self.columns().collect();
         let at = |column: &usize| longitudes.get(*column).copied().unwrap_or(f64::NAN);
@@ -444,7 +444,7 @@ mod tests {
                 nx: longitudes.len(),
                 turned: None,
             };
-            let crop = crop.from_date_line(longitudes);
+            let crop = crop.turned_at_date_line(longitudes);
             let columns: Vec<usize> = crop.columns().collect();
             (columns, crop.column_values(longitudes))
         };
@@ -479,7 +479,7 @@ mod tests {
         let crop = Crop {
             rows: 1..3,
             flipped: true,
-            columns: vec![0..2],
+            columns: std::iter::once(0..2).collect(),
             nx: 2,
             turned: None,
         };

@@ -30,7 +30,7 @@ impl GridView {
             && let Some(longitudes) = longitudes(grid)
         {
             let own = crop.unwrap_or_else(|| Crop::whole(grid));
-            crop = Some(own.from_date_line(longitudes));
+            crop = Some(own.turned_at_date_line(longitudes));
         }
         Some(crop)
     }

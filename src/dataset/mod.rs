@@ -13,8 +13,10 @@ pub mod grid_view;
 pub mod horizontal;
 pub mod levels;
 mod place;
+mod rows;
 pub mod selection;
 mod shrink;
+mod slab;
 
 pub use archive::Archive;
 pub use cells::CellState;

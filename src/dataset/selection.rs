@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use super::cells::{Keep, Shared};
+use super::cells::Keep;
 use super::collection::{Collection, GridGroup};
 use super::grid_view::GridView;
 use super::horizontal::describe;
 use super::levels::LevelAxis;
 use super::shrink::{compact, shrink, used_runs};
+use super::slab::Shared;
 use crate::time::{Instant, step_text};
 
 /// Most names that an error lists.

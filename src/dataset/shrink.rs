@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::cells::{Moves, Shared, Used};
+use super::cells::{Moves, Used};
 use super::collection::GridGroup;
+use super::slab::Shared;
 
 /// Runs that the cells of groups use.
 pub(super) fn used_runs(groups: &[GridGroup]) -> BTreeSet<u32> {
