@@ -24,6 +24,7 @@ mod library;
 mod products;
 mod run;
 mod save;
+mod shelf;
 mod sidecar;
 mod sources;
 mod twins;

@@ -7,6 +7,7 @@ mod collections;
 mod inode;
 mod mount_tree;
 mod nodes;
+mod reading;
 mod status;
 mod stores;
 mod top;

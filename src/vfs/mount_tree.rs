@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 
 use super::collections::{Collections, Follow, Scope};
 use super::inode::Address;
@@ -17,11 +15,10 @@ use super::top::{Named, Place, exists, names, read_name};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
 };
-use crate::dataset::archive::RowId;
 use crate::dataset::horizontal::dimensions;
-use crate::dataset::{Archive, CellState, Collection};
+use crate::dataset::{Archive, Collection};
 use crate::slices::{BestRule, Layout, SliceKind, StoreView};
-use crate::store::{FieldReader, Read};
+use crate::store::FieldReader;
 use crate::time::Instant;
 use crate::zarr::Format;
 
@@ -54,8 +51,8 @@ pub struct TreeConfig {
 /// The file tree of a mounted table.
 #[derive(Debug)]
 pub struct MountTree {
-    config: TreeConfig,
-    reader: Arc<FieldReader>,
+    pub(super) config: TreeConfig,
+    pub(super) reader: Arc<FieldReader>,
     collections: Collections,
     stores: Stores,
     tables: Mutex<Tables>,
@@ -110,7 +107,7 @@ impl MountTree {
         self.collections.get(number).ok_or(Missing::NoSuchInode)
     }
 
-    fn store(&self, number: usize) -> Result<Arc<StoreNodes>, Missing> {
+    pub(super) fn store(&self, number: usize) -> Result<Arc<StoreNodes>, Missing> {
         let make = |(collection, kind)| {
             let view = StoreView::new(kind, self.collections.get(collection)?, self.config.best);
             Some(StoreNodes::new(
@@ -145,7 +142,7 @@ impl MountTree {
         }
     }
 
-    fn status_bytes(&self, fresh: bool) -> Bytes {
+    pub(super) fn status_bytes(&self, fresh: bool) -> Bytes {
         let mut kept = lock(&self.status);
         match &*kept {
             Some((at, bytes)) if !fresh || at.elapsed() < STATUS_AGE => bytes.clone(),
@@ -217,25 +214,8 @@ impl MountTree {
         })
     }
 
-    /// A reader has come to a chunk: fetches what it will want next.
-    fn look_ahead(&self, address: Address, nodes: &StoreNodes, waited: bool) {
-        let Some((grid, linear)) = nodes.place(address.node, address.local) else {
-            return;
-        };
-        let array = Address {
-            local: 0,
-            ..address
-        };
-        let row_of = |chunk| match nodes.field(address.node, chunk)? {
-            CellState::Present(row) => Some(row),
-            CellState::Pending(_) | CellState::Gap => None,
-        };
-        self.reader
-            .step(array.inode(), grid, linear, waited, row_of);
-    }
-
     /// The text of `latest` of a collection.
-    fn latest(&self, number: usize) -> Result<String, Missing> {
+    pub(super) fn latest(&self, number: usize) -> Result<String, Missing> {
         if number == 0 {
             return Ok(latest(self.collections.latest()));
         }
@@ -308,77 +288,6 @@ impl MountTree {
             }
         }
         Ok(())
-    }
-
-    fn read_above(&self, address: Address, offset: u64, size: usize) -> Option<Answer> {
-        let bytes = match Place::of(address.local)? {
-            Place::Latest => Bytes::from(self.latest(address.node).ok()?),
-            Place::StatusFile => self.status_bytes(false),
-            Place::Root
-            | Place::Runs
-            | Place::Leads
-            | Place::Valid
-            | Place::AsOf
-            | Place::Status => return None,
-        };
-        Some(Answer::Now(Ok(slice(&bytes, offset, size))))
-    }
-
-    fn read_item(&self, address: Address, offset: u64, size: usize) -> Option<Answer> {
-        let nodes = self.store(address.store).ok()?;
-        let later = |bytes: BoxFuture<'static, Result<Bytes, ReadFailure>>| {
-            let cut = move |bytes: Result<Bytes, _>| bytes.map(|all| slice(&all, offset, size));
-            Some(Answer::Later(bytes.map(cut).boxed()))
-        };
-        match nodes.item(address.node, address.local)? {
-            Item::Directory => None,
-            Item::Bytes(bytes) => Some(Answer::Now(Ok(slice(&bytes, offset, size)))),
-            Item::Deferred(deferred) => match deferred.source.ready() {
-                Some(bytes) => Some(Answer::Now(Ok(slice(&bytes, offset, size)))),
-                None => later(self.reader.compute(move || deferred.source.make())),
-            },
-            Item::Field { bytes, .. } if offset >= bytes => Some(Answer::Now(Ok(Bytes::new()))),
-            Item::Field { state, bytes } => match state {
-                CellState::Gap => None,
-                CellState::Pending(row) => later(self.read_pending(row, bytes - offset)),
-                CellState::Present(row) => {
-                    let wanted = (bytes - offset).min(size as u64);
-                    let read = self.reader.read(row, wanted);
-                    if offset == 0 {
-                        let waited = matches!(read, Read::Later(_));
-                        self.look_ahead(address, &nodes, waited);
-                    }
-                    match read {
-                        Read::Now(field) => {
-                            Some(Answer::Now(field.map(|field| slice(&field, offset, size))))
-                        }
-                        Read::Later(flight) => later(flight.boxed()),
-                    }
-                }
-            },
-        }
-    }
-}
-
-impl MountTree {
-    /// The field of a cell that had not arrived: it may have by now, where the tables are followed.
-    fn read_pending(
-        &self,
-        row: RowId,
-        bytes: u64,
-    ) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
-        if self.config.follow.is_none() {
-            return self.reader.pending(row);
-        }
-        let reader = Arc::clone(&self.reader);
-        async move {
-            match reader.arrived(row).await.map(|row| reader.read(row, bytes)) {
-                Some(Read::Now(field)) => field,
-                Some(Read::Later(flight)) => flight.await,
-                None => reader.pending(row).await,
-            }
-        }
-        .boxed()
     }
 }
 
@@ -575,14 +484,6 @@ const fn kind_of(is_directory: bool) -> NodeKind {
     } else {
         NodeKind::File
     }
-}
-
-/// `offset..offset + size` of bytes in memory.
-fn slice(bytes: &Bytes, offset: u64, size: usize) -> Bytes {
-    let start = usize::try_from(offset)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
-    bytes.slice(start..start.saturating_add(size).min(bytes.len()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
