@@ -17,7 +17,7 @@ use super::shelf::{AnySource, Shelf, StoredPart};
 use crate::dataset::archive::{Archive, Part, PartLayout, RowSource};
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage};
-use crate::table::manifest::{Manifest, TableId};
+use crate::table::manifest::{Manifest, TableEntry, TableId};
 use crate::table::read::TableFile;
 
 /// Footers that are read at once.
@@ -78,6 +78,10 @@ impl Library {
     /// [`Found::bad`].
     pub async fn look(&self) -> Result<Found, SaveError> {
         let (ids, manifest) = self.listed().await?;
+        let manifest = manifest.map(|manifest| KnownTables {
+            layouts: Mutex::new(vec![None; manifest.layouts.len()]),
+            manifest,
+        });
         let mut looks = futures::stream::iter(ids)
             .map(|id| {
                 let manifest = manifest.as_ref();
@@ -175,7 +179,11 @@ impl Library {
         }
     }
 
-    async fn part(&self, id: &TableId, manifest: Option<&Manifest>) -> Result<Arc<Part>, String> {
+    async fn part(
+        &self,
+        id: &TableId,
+        manifest: Option<&KnownTables>,
+    ) -> Result<Arc<Part>, String> {
         if let Some(part) = lock(&self.known).get(id).and_then(Weak::upgrade) {
             return Ok(part);
         }
@@ -185,10 +193,10 @@ impl Library {
             file_in(&self.source, &id.name)
         };
         let pin = self.pin(&location);
-        let known = manifest.and_then(|manifest| Some((manifest, manifest.find(id)?)));
+        let known = manifest.and_then(|known| Some((known, known.manifest.find(id)?)));
         let (layout, runs, complete_runs, rows) = match known {
-            Some((manifest, entry)) => (
-                self.layout_of_entry(manifest, entry),
+            Some((known, entry)) => (
+                self.layout_of_entry(known, entry),
                 Arc::clone(&entry.runs),
                 Arc::clone(&entry.complete_runs),
                 entry.rows,
@@ -276,13 +284,19 @@ impl Library {
         layout
     }
 
-    fn layout_of_entry(
-        &self,
-        manifest: &Manifest,
-        entry: &crate::table::manifest::TableEntry,
-    ) -> Arc<PartLayout> {
-        self.shared(PartLayout::of_entry(manifest, entry))
+    fn layout_of_entry(&self, known: &KnownTables, entry: &TableEntry) -> Arc<PartLayout> {
+        let mut layouts = lock(&known.layouts);
+        let at = usize::try_from(entry.layout).ok();
+        let slot = at.and_then(|at| layouts.get_mut(at));
+        let make = || self.shared(PartLayout::of_entry(&known.manifest, entry));
+        slot.map_or_else(make, |slot| Arc::clone(slot.get_or_insert_with(make)))
     }
+}
+
+/// A manifest, and its layouts that were unfolded: thousands of tables share one.
+struct KnownTables {
+    manifest: Manifest,
+    layouts: Mutex<Vec<Option<Arc<PartLayout>>>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -223,31 +223,27 @@ impl StoreNodes {
                     }
                 }
             }
-            Body::Array {
-                grid,
-                chunk_bytes,
-                chunks,
-            } => {
-                let count: u64 = grid.iter().product();
-                for linear in from..count.min(LOCALS - documents - 1) {
-                    let gap = matches!(
-                        self.chunk(grid, *chunk_bytes, chunks, linear),
-                        None | Some(Item::Field {
-                            state: CellState::Gap,
-                            ..
-                        })
-                    );
+            Body::Array { grid, chunks, .. } => {
+                let most = LOCALS - documents - 1;
+                let mut entry = |linear: u64| {
                     let local = documents + linear + 1;
-                    if !gap
-                        && !sink(Listed {
-                            next: local,
-                            node,
-                            local,
-                            directory: false,
-                            name: chunk_key(linear, grid),
-                        })
-                    {
-                        return;
+                    let listed = Listed {
+                        next: local,
+                        node,
+                        local,
+                        directory: false,
+                        name: chunk_key(linear, grid),
+                    };
+                    linear < most && sink(listed)
+                };
+                match chunks {
+                    Chunks::Fields { group, array } => {
+                        self.view
+                            .for_each_cell(*group, *array, grid, from, &mut entry);
+                    }
+                    Chunks::Inline(_) | Chunks::Deferred(_) => {
+                        let mut rest = from..grid.iter().product();
+                        while rest.next().is_some_and(&mut entry) {}
                     }
                 }
             }
