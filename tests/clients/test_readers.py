@@ -139,6 +139,20 @@ def test_gdal_takes_the_projection_from_the_grid_mapping(matrix):  # noqa: F811
     assert np.abs(rows - rows_at.ravel() - 0.5).max() < 1e-3 and np.abs(columns - columns_at.ravel() - 0.5).max() < 1e-3
 
 
+def test_gdal_has_no_crs_for_latitude_and_longitude(matrix):  # noqa: F811
+    """They have no grid_mapping; if that changes, tell the README."""
+    with library("rasterio").open(f'ZARR:"{matrix.store("gfs")}":/t2m:0:1') as band:
+        assert band.crs is None
+
+
+def test_netcdf_4_10_refuses_zarr_v3_over_these_chunk_files(matrix):  # noqa: F811
+    netCDF4 = library("netCDF4")
+    if tuple(map(int, netCDF4.__netcdf4libversion__.split(".")[:2])) != (4, 10):
+        pytest.skip("skipped: another netCDF-C")
+    with pytest.raises(OSError, match="Unknown file format"):
+        netCDF4.Dataset(f"file://{matrix.store('gfs', version=3)}#mode=zarr,file")
+
+
 def test_netcdf_c_of_the_netcdf4_wheel(matrix, product):  # noqa: F811
     netCDF4 = library("netCDF4")
     with netCDF4.Dataset(f"file://{matrix.store(product)}#mode=zarr,file") as data:
@@ -156,6 +170,18 @@ def test_netcdf_c_reads_the_groups_of_the_tree(matrix):  # noqa: F811
     whole = matrix.arrays("gfs")["t2m"]
     with netCDF4.Dataset(f"file://{matrix.store('gfs', layout='tree')}#mode=zarr,file") as data:
         whole.same(data["t2m/instant/heightAboveGround/t2m"][...], "t2m of the tree")
+
+
+def test_xarray_by_netcdf_c(matrix, product):  # noqa: F811
+    library("netCDF4")
+    import xarray
+
+    data = xarray.open_dataset(f"file://{matrix.store(product)}#mode=zarr,file", engine="netcdf4")
+    by_zarr = xarray.open_zarr(str(matrix.store(product)), chunks=None)
+    for name, whole in matrix.arrays(product).items():
+        whole.same(data[name].values, f"{product} {name}")
+    for name in ("time", "step", "valid_time", "latitude", "longitude"):
+        assert data[name].dtype == by_zarr[name].dtype and (data[name].values == by_zarr[name].values).all(), name
 
 
 def test_dask_distributed_with_several_processes(matrix):  # noqa: F811

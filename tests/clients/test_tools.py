@@ -75,6 +75,7 @@ def test_gdal_lists_the_arrays_and_their_axes(matrix):  # noqa: F811
 def test_gdal_fails_on_a_bad_message(damaged, tmp_path):  # noqa: F811
     done = command("gdal_translate", "-q", "-of", "ENVI", gdal(damaged, "t2m", BROKEN), tmp_path / "out.bin", code=1)
     assert "ERROR" in done.stderr
+    assert "ERROR" in command("gdallocationinfo", "-valonly", gdal(damaged, "t2m", BROKEN), "5", "5", code=None).stderr
     command("gdal_translate", "-q", "-of", "ENVI", gdal(damaged, "t2m", (0, 1)), tmp_path / "out.bin")
 
 
@@ -139,6 +140,18 @@ def test_nco_selects_by_label_and_averages_members(matrix, tmp_path):  # noqa: F
         assert np.allclose(mean["u"][...], whole.values.mean(2), rtol=1e-5, atol=1e-5)
 
 
+def test_nco_leaves_gaps_out_of_means_once_nan_is_a_fill_value(matrix, tmp_path):  # noqa: F811
+    """NaN is never equal to itself, so NCO must be given a fill value that is; the README has these two commands."""
+    whole = matrix.arrays("gfs")["tp"]
+    copy = tmp_path / "tp.nc"
+    command("ncks", "-O", "-v", "tp", url(matrix.store("gfs")), copy)
+    command("ncatted", "-O", "-a", "_FillValue,tp,o,f,NaN", copy)
+    command("ncatted", "-O", "-a", "_FillValue,tp,m,f,1e36", copy)
+    command("ncwa", "-O", "-a", "step", "-v", "tp", copy, tmp_path / "mean.nc")
+    with netcdf(tmp_path / "mean.nc") as mean:
+        assert np.allclose(np.ma.filled(mean["tp"][...], np.nan), np.nanmean(whole.values, 1), rtol=1e-5, atol=1e-6)
+
+
 # ---------------------------------------------------------------- CDO
 
 
@@ -197,6 +210,14 @@ def test_cdo_skips_what_has_five_dimensions_and_says_so(matrix):  # noqa: F811
     assert done.returncode != 0 and "not supported" in done.stderr
 
 
+def test_nco_hands_cdo_one_member_of_an_ensemble_on_levels(matrix, tmp_path):  # noqa: F811
+    whole = matrix.arrays("ecmwf", "best_available")["u"]
+    command("ncwa", "-O", "-a", "number", "-d", "number,1", "-v", "u", url(matrix.store("ecmwf", "best_available")), tmp_path / "member.nc")
+    command("cdo", "-s", "-O", "-f", "nc4", "copy", tmp_path / "member.nc", tmp_path / "copy.nc")
+    with netcdf(tmp_path / "copy.nc") as copy:
+        whole.same(copy["u"][...], "member 1", (slice(None), whole.labels["number"].index(1)))
+
+
 def test_cdo_refuses_the_valid_time_store_and_the_groups_of_the_tree(matrix):  # noqa: F811
     for store in (matrix.store("gfs", "valid_time"), matrix.store("gfs", layout="tree")):
         done = command("cdo", "-s", "showname", url(store), code=None)
@@ -204,6 +225,13 @@ def test_cdo_refuses_the_valid_time_store_and_the_groups_of_the_tree(matrix):  #
     whole = matrix.arrays("gfs")["t2m"]
     group = matrix.store("gfs", layout="tree") / "t2m/instant/heightAboveGround"
     assert command("cdo", "-s", "showname", url(group)).stdout.split() == ["t2m"] and whole.values.ndim == 4
+
+
+def test_cdo_2_1_takes_step_for_the_time_of_the_horizon_store(matrix):  # noqa: F811
+    if version("cdo", "--version") > (2, 1):
+        pytest.skip("skipped: a newer CDO")
+    dates = command("cdo", "-s", "showtimestamp", url(matrix.store("gfs", "horizon"))).stdout.split()
+    assert dates and all(date.startswith("0000-00-00") for date in dates), "if it has right dates now, tell the README"
 
 
 # ---------------------------------------------------------------- formats that a tool does not know
