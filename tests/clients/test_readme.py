@@ -1,6 +1,7 @@
 """The README's table of readers, line by line: each command is run as it stands, beside a mount `gfs`."""
 
 import ast
+import importlib.util
 import os
 import re
 import shutil
@@ -47,9 +48,9 @@ def test_the_line_of(place, reader):
         command = [sys.executable, "-W", "ignore", "-c", program]
         if reader == "zarr-python 2":
             command[0] = os.environ.get("GRIBFS_ZARR2_PYTHON", str(ROOT / ".venv-zarr2/bin/python"))
-        for module in modules:
-            if not shutil.which(command[0]) or subprocess.run([command[0], "-c", f"import {module}"], capture_output=True).returncode != 0:
-                missing(module)
+        absent = [module for module in modules if not importlib.util.find_spec(module)] if command[0] == sys.executable else []
+        if absent or not os.path.exists(command[0]):
+            missing(absent or command[0])
     else:
         if "GRIBFS_ZARRS_READER" in os.environ:
             environment["PATH"] += os.pathsep + os.path.dirname(os.environ["GRIBFS_ZARRS_READER"])
