@@ -218,10 +218,7 @@ impl Source {
         let (object, range) = (row.object, place.range());
         let came = self.origin.get(object, range, false).await?;
         let outcome = self.decoded(&row, &came).await;
-        let fault = matches!(
-            outcome,
-            Err(FetchError::Verify(_) | FetchError::Decode(_))
-        );
+        let fault = matches!(outcome, Err(FetchError::Verify(_) | FetchError::Decode(_)));
         if came.from_disk && fault {
             self.origin.discard(object, range, &came.version);
             let came = self.origin.get(object, range, true).await?;

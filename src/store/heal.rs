@@ -84,9 +84,13 @@ type Flight = Shared<BoxFuture<'static, Result<Arc<Scan>, HealError>>>;
 /// What is known of an object's messages.
 #[derive(Debug)]
 enum Known {
-    Scanned(Arc<Scan>),
+    Scanned {
+        scan: Arc<Scan>,
+        /// By this mount, not from a side file.
+        own: bool,
+    },
     /// The walk that was made at this second was found wrong.
-    Doubted(i64),
+    Doubted { scanned: i64, own: bool },
     /// The walk failed.
     Failed(Clock, HealError),
 }
@@ -144,8 +148,8 @@ impl Healer {
     pub(super) async fn known(&self, source: &Arc<Source>, row: &Row) -> Option<Place> {
         let object = row.object;
         let scan = match lock(&self.known).get(&object) {
-            Some(Known::Scanned(scan)) => Some(Arc::clone(scan)),
-            Some(Known::Doubted(_) | Known::Failed(..)) => return None,
+            Some(Known::Scanned { scan, .. }) => Some(Arc::clone(scan)),
+            Some(Known::Doubted { .. } | Known::Failed(..)) => return None,
             None => None,
         };
         let scan = match scan {
@@ -159,9 +163,9 @@ impl Healer {
     /// What was known of an object turned out to be wrong.
     pub(super) fn doubt(&self, object: u32) {
         let mut known = lock(&self.known);
-        if let Some(Known::Scanned(scan)) = known.get(&object) {
-            let scanned = scan.scanned;
-            known.insert(object, Known::Doubted(scanned));
+        if let Some(Known::Scanned { scan, own }) = known.get(&object) {
+            let (scanned, own) = (scan.scanned, *own);
+            known.insert(object, Known::Doubted { scanned, own });
         }
     }
 
@@ -201,15 +205,17 @@ impl Healer {
         };
         if let Some(known) = lock(&self.known).get(&object) {
             match known {
-                Known::Scanned(scan) if stands(scan) => return Some(Ok(Arc::clone(scan))),
+                Known::Scanned { scan, .. } if stands(scan) => return Some(Ok(Arc::clone(scan))),
                 Known::Failed(since, error) if since.elapsed() < FAILURE_STANDS => {
                     return Some(Err(error.clone()));
                 }
                 // Somebody rewrites the object, or it is broken.
-                Known::Doubted(scanned) if (0..DOUBT_STANDS).contains(&(now_seconds() - scanned)) => {
+                Known::Doubted { scanned, own: true }
+                    if (0..DOUBT_STANDS).contains(&(now_seconds() - scanned)) =>
+                {
                     return Some(Err(HealError::Unmoved));
                 }
-                Known::Scanned(_) | Known::Doubted(_) | Known::Failed(..) => {}
+                Known::Scanned { .. } | Known::Doubted { .. } | Known::Failed(..) => {}
             }
         }
         // Another mount may have been here.
@@ -239,13 +245,17 @@ impl Healer {
         }
         let mut known = lock(&self.known);
         match known.get(&object) {
-            Some(Known::Doubted(scanned)) if *scanned == scan.scanned => return None,
-            Some(Known::Scanned(own)) if own.scanned >= scan.scanned => {
-                return Some(Arc::clone(own));
+            Some(Known::Doubted { scanned, .. }) if *scanned == scan.scanned => return None,
+            Some(Known::Scanned { scan: other, .. }) if other.scanned >= scan.scanned => {
+                return Some(Arc::clone(other));
             }
             Some(_) | None => {}
         }
-        known.insert(object, Known::Scanned(Arc::clone(&scan)));
+        let entry = Known::Scanned {
+            scan: Arc::clone(&scan),
+            own: false,
+        };
+        known.insert(object, entry);
         drop(known);
         self.tell(source, object, &scan, true);
         Some(scan)
@@ -259,7 +269,10 @@ impl Healer {
             let healer = &source.healer;
             let outcome = healer.walk(&source, object).await;
             let known = match &outcome {
-                Ok(scan) => Known::Scanned(Arc::clone(scan)),
+                Ok(scan) => Known::Scanned {
+                    scan: Arc::clone(scan),
+                    own: true,
+                },
                 Err(error) => Known::Failed(Clock::now(), error.clone()),
             };
             lock(&healer.known).insert(object, known);

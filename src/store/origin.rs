@@ -208,7 +208,10 @@ async fn on_disk(
 ) -> Option<Found> {
     let (disk, key) = (Arc::clone(disk), Key::new(location, range));
     let looking = tokio::task::spawn_blocking(move || disk.get(key, &expected));
-    tokio::time::timeout(DISK_DEADLINE, looking).await.ok()?.ok()?
+    tokio::time::timeout(DISK_DEADLINE, looking)
+        .await
+        .ok()?
+        .ok()?
 }
 
 /// Whether an error means that the origin cannot be reached, rather than that it refuses.

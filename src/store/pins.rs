@@ -30,9 +30,7 @@ impl Pins {
         seen: &Version,
     ) -> Result<(), FetchError> {
         let mut pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins
-            .entry(object)
-            .or_insert_with(|| indexed(table, object));
+        let pin = pins.entry(object).or_insert_with(|| indexed(table, object));
         if let (Some(before), Some(after)) = (pin.size, seen.size)
             && before != after
         {

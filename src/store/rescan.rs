@@ -30,7 +30,9 @@ const MAX_FIELDS: usize = 50_000;
 pub(super) enum HealError {
     #[error("the object was searched: it holds no such message")]
     Absent,
-    #[error("the object was searched: it holds {0} such messages, and nothing tells which is meant")]
+    #[error(
+        "the object was searched: it holds {0} such messages, and nothing tells which is meant"
+    )]
     Ambiguous(usize),
     #[error("the object was searched: the message is there and nowhere else")]
     Unmoved,

@@ -155,23 +155,30 @@ pub(super) fn shown(location: &Location) -> String {
 /// The files of a folder.
 #[derive(Debug)]
 pub(super) struct SideFiles {
-    folder: PathBuf,
+    directory: PathBuf,
     /// Files that were there when the folder was opened: for others nobody looks before something is wrong.
     names: HashSet<String>,
 }
 
 impl SideFiles {
-    /// Opens the folder, and makes it if need be.
+    /// Looks into the folder, if it is there; it is made when there is something to keep.
     ///
     /// # Errors
-    /// If it cannot be used.
+    /// If it is there and cannot be used.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
-        let folder = owned(directory, NAME)?;
-        let names = fs::read_dir(&folder)?
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        Ok(Self { folder, names })
+        let mut names = HashSet::new();
+        if directory.join(NAME).exists() {
+            let entries = fs::read_dir(owned(directory, NAME)?)?;
+            names.extend(
+                entries
+                    .flatten()
+                    .filter_map(|entry| entry.file_name().into_string().ok()),
+            );
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            names,
+        })
     }
 
     /// Whether there was a file of an object from the start.
@@ -179,9 +186,13 @@ impl SideFiles {
         !self.names.is_empty() && self.names.contains(&name(location))
     }
 
+    fn path(&self, location: &Location) -> PathBuf {
+        self.directory.join(NAME).join(name(location))
+    }
+
     /// What the file of an object says; `None` if there is none, or it cannot be read.
     pub(super) fn read(&self, location: &Location) -> Option<Scan> {
-        let path = self.folder.join(name(location));
+        let path = self.path(location);
         let size = fs::metadata(&path).ok()?.len();
         if size > FILE_BYTES {
             return None;
@@ -206,9 +217,10 @@ impl SideFiles {
                 whole.messages.entry(row).or_insert(verdict);
             }
         }
-        let path = self.folder.join(name(location));
-        let written = serde_json::to_vec(&whole)
+        let path = self.path(location);
+        let written = owned(&self.directory, NAME)
             .map_err(|error| error.to_string())
+            .and_then(|_folder| serde_json::to_vec(&whole).map_err(|error| error.to_string()))
             .and_then(|bytes| {
                 write_file_atomically(&path, &bytes).map_err(|error| error.to_string())
             });
@@ -246,14 +258,16 @@ mod tests {
         files.write(&location(), &scan);
         let mut second = Scan::new(&location(), &version, 8, 3);
         second.messages.insert("two".to_owned(), Verdict::Absent);
-        second.messages.insert("three".to_owned(), Verdict::Times(2));
+        second
+            .messages
+            .insert("three".to_owned(), Verdict::Times(2));
         files.write(&location(), &second);
         let files = SideFiles::open(parent.path()).unwrap();
         assert!(files.had(&location()));
         let read = files.read(&location()).unwrap();
         assert_eq!((read.messages.len(), read.version()), (3, version));
         assert_eq!(read.place("one").map(|place| place.offset), Some(1));
-        let text = fs::read_to_string(files.folder.join(name(&location()))).unwrap();
+        let text = fs::read_to_string(files.path(&location())).unwrap();
         assert!(!text.contains("SECRET"), "{text}");
     }
 
@@ -261,7 +275,8 @@ mod tests {
     fn a_torn_file_is_passed_over() {
         let parent = tempfile::tempdir().unwrap();
         let files = SideFiles::open(parent.path()).unwrap();
-        fs::write(files.folder.join(name(&location())), b"{\"object\":").unwrap();
+        owned(parent.path(), NAME).unwrap();
+        fs::write(files.path(&location()), b"{\"object\":").unwrap();
         assert_eq!(files.read(&location()), None);
     }
 }

@@ -70,7 +70,9 @@ impl Version {
 
     /// Whether this is enough to hold later answers against it.
     pub(super) fn identifies(&self) -> bool {
-        self.etag.as_ref().is_some_and(|etag| etag.len() <= ETAG_BYTES)
+        self.etag
+            .as_ref()
+            .is_some_and(|etag| etag.len() <= ETAG_BYTES)
             || (self.etag.is_none() && self.size.is_some())
     }
 
@@ -185,8 +187,14 @@ pub(super) fn open(key: Key, file: Bytes) -> Option<(Version, Bytes)> {
     let etag = match u32::from_le_bytes(number(&mut rest)?) {
         u32::MAX => None,
         length => {
-            let length = usize::try_from(length).ok().filter(|length| *length <= ETAG_BYTES)?;
-            Some(std::str::from_utf8(take(&mut rest, length)?).ok()?.to_owned())
+            let length = usize::try_from(length)
+                .ok()
+                .filter(|length| *length <= ETAG_BYTES)?;
+            Some(
+                std::str::from_utf8(take(&mut rest, length)?)
+                    .ok()?
+                    .to_owned(),
+            )
         }
     };
     let length = u64::from_le_bytes(number(&mut rest)?);
@@ -235,7 +243,10 @@ mod tests {
             let (read, message) = open(key(), file.clone().into()).unwrap();
             assert_eq!((read, &message[..]), (version, &b"GRIB7"[..]));
             for length in 0..file.len() {
-                assert!(open(key(), file[..length].to_vec().into()).is_none(), "{length}");
+                assert!(
+                    open(key(), file[..length].to_vec().into()).is_none(),
+                    "{length}"
+                );
             }
             for at in 0..file.len() * 8 {
                 let mut flipped = file.clone();
@@ -264,11 +275,20 @@ mod tests {
     fn versions_agree_where_nothing_speaks_against_it() {
         let (a, b, bare) = (version(Some("a")), version(Some("b")), Version::default());
         assert!(a.agrees(&a) && !a.agrees(&b) && a.agrees(&bare) && bare.agrees(&a));
-        let resized = Version { size: Some(1), ..a.clone() };
+        let resized = Version {
+            size: Some(1),
+            ..a.clone()
+        };
         assert!(!a.agrees(&resized));
-        let touched = Version { modified: Some(Instant(8)), ..a.clone() };
+        let touched = Version {
+            modified: Some(Instant(8)),
+            ..a.clone()
+        };
         assert!(a.agrees(&touched), "the tag is equal");
-        let touched = Version { modified: Some(Instant(8)), ..version(None) };
+        let touched = Version {
+            modified: Some(Instant(8)),
+            ..version(None)
+        };
         assert!(!version(None).agrees(&touched));
     }
 }

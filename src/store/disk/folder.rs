@@ -12,7 +12,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -36,7 +38,10 @@ pub(in crate::store) fn owned(parent: &Path, name: &str) -> io::Result<PathBuf> 
         (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
     };
     let refuse = |reason: &str| {
-        Err(io::Error::new(ErrorKind::PermissionDenied, format!("{} {reason}", path.display())))
+        Err(io::Error::new(
+            ErrorKind::PermissionDenied,
+            format!("{} {reason}", path.display()),
+        ))
     };
     if !found.is_dir() {
         return refuse("is not a directory");
@@ -121,7 +126,10 @@ impl Folder {
         };
         let file = match create() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(&folder)?;
                 create()?
             }
             // Of a process of this number that is dead, or lives in another container.
@@ -147,7 +155,10 @@ impl Folder {
         let target = folder.join(name);
         match fs::rename(&new.path, &target) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(&folder)?;
                 fs::rename(&new.path, &target)?;
             }
             done => done?,
@@ -161,7 +172,9 @@ impl Folder {
         let Ok(entries) = fs::read_dir(self.root.join(NEW)) else {
             return 0;
         };
-        let dead = entries.flatten().filter(|entry| remove_if_dead(&entry.path()));
+        let dead = entries
+            .flatten()
+            .filter(|entry| remove_if_dead(&entry.path()));
         dead.count() as u64
     }
 }
@@ -208,7 +221,12 @@ mod tests {
         assert_eq!(mode(&folder.shard("0a3").join("x")), 0o600);
         assert_eq!(folder.shards().unwrap(), [folder.shard("0a3")]);
         fs::set_permissions(folder.root(), fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(Folder::open(parent.path()).unwrap_err().to_string().contains("chmod"));
+        assert!(
+            Folder::open(parent.path())
+                .unwrap_err()
+                .to_string()
+                .contains("chmod")
+        );
     }
 
     #[test]

@@ -359,7 +359,9 @@ impl Shared {
             Err(error) => {
                 *paused = Some(Clock::now() + PAUSE);
                 self.tally.skipped.fetch_add(1, Relaxed);
-                if error.kind() == ErrorKind::StorageFull || error.kind() == ErrorKind::QuotaExceeded {
+                if error.kind() == ErrorKind::StorageFull
+                    || error.kind() == ErrorKind::QuotaExceeded
+                {
                     self.say(&self.said.full, "has no room on its disk", &error);
                 } else {
                     self.say(&self.said.write, "cannot be written", &error);
@@ -384,7 +386,10 @@ impl Shared {
             // Somewhat more, so that the next message finds room.
             self.make_room(missing.saturating_add(self.tally.bytes.load(Relaxed) / 20));
             if room::missing_bytes(&self.folder, size)? > 0 {
-                return Err(io::Error::new(ErrorKind::StorageFull, "the disk is nearly full"));
+                return Err(io::Error::new(
+                    ErrorKind::StorageFull,
+                    "the disk is nearly full",
+                ));
             }
         }
         let number = self.files.fetch_add(1, Relaxed);
@@ -393,7 +398,9 @@ impl Shared {
         new.file.write_all(message)?;
         self.folder.place(new, &shard, &name)?;
         self.tally.written.fetch_add(1, Relaxed);
-        self.tally.written_bytes.fetch_add(message.len() as u64, Relaxed);
+        self.tally
+            .written_bytes
+            .fetch_add(message.len() as u64, Relaxed);
         match room::add(&self.folder, i64::try_from(size).unwrap_or(i64::MAX))? {
             Some(bytes) if bytes <= self.limit_bytes => self.tally.bytes.store(bytes, Relaxed),
             Some(_) | None => self.make_room(0),

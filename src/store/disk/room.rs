@@ -214,7 +214,12 @@ mod tests {
             entry(&folder, 1, 1000, ago(10)),
             entry(&folder, 2, 1000, ago(100)),
             entry(&folder, 3, 1000, ago(1000)),
-            entry(&folder, 4, 1000, SystemTime::now() + Duration::from_secs(1000)),
+            entry(
+                &folder,
+                4,
+                1000,
+                SystemTime::now() + Duration::from_secs(1000),
+            ),
         ];
         let there = || paths.clone().map(|path| path.exists());
         let counted = make(&folder, 5000, 0).unwrap().unwrap();
@@ -242,7 +247,11 @@ mod tests {
     fn one_process_makes_room_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let folder = Folder::open(parent.path()).unwrap();
-        let held = locked(folder.shared("lock").unwrap(), FlockOperation::LockExclusive).unwrap();
+        let held = locked(
+            folder.shared("lock").unwrap(),
+            FlockOperation::LockExclusive,
+        )
+        .unwrap();
         assert_eq!(make(&folder, 10, 0).unwrap(), None);
         drop(held);
         assert!(make(&folder, 10, 0).unwrap().is_some());
@@ -253,7 +262,10 @@ mod tests {
         let ages = (0..63).flat_map(|bits| (0..7).map(move |part| (1_u64 << bits) + part));
         let mut ages: Vec<u64> = ages.collect();
         ages.sort_unstable();
-        let steps: Vec<usize> = ages.iter().map(|age| step_of(Duration::from_micros(*age))).collect();
+        let steps: Vec<usize> = ages
+            .iter()
+            .map(|age| step_of(Duration::from_micros(*age)))
+            .collect();
         assert!(steps.is_sorted());
         assert!(steps.iter().all(|step| *step < STEPS));
     }
