@@ -13,7 +13,7 @@
 //! Knows files. Knows no requests.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,9 @@ use crate::time::Instant;
 const NAME: &str = "gribfs-corrections-1";
 /// Largest file that is read: some 100,000 messages.
 const FILE_BYTES: u64 = 16 << 20;
+
+/// Most files: a year of a model with four runs a day, 10 files of each rewritten.
+const FILES: usize = 16_384;
 
 /// Where a field lies: its message, and its position in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -169,9 +172,10 @@ impl SideFiles {
         let mut names = HashSet::new();
         if directory.join(NAME).exists() {
             let entries = fs::read_dir(owned(directory, NAME)?)?;
+            let entries = bounded(entries.flatten().collect());
             names.extend(
                 entries
-                    .flatten()
+                    .into_iter()
                     .filter_map(|entry| entry.file_name().into_string().ok()),
             );
         }
@@ -228,6 +232,19 @@ impl SideFiles {
             tracing::warn!("corrections are kept in memory only: {error}");
         }
     }
+}
+
+/// Removes the files that were written first if there are too many, and gives the others.
+fn bounded(mut entries: Vec<DirEntry>) -> Vec<DirEntry> {
+    if entries.len() > FILES {
+        let written = |entry: &DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
+        entries.sort_by_cached_key(|entry| std::cmp::Reverse(written(entry)));
+        for oldest in entries.split_off(FILES / 4 * 3) {
+            // One that stays is found again next time.
+            let _stays = fs::remove_file(oldest.path());
+        }
+    }
+    entries
 }
 
 fn name(location: &Location) -> String {

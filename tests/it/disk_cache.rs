@@ -17,6 +17,7 @@ use gribfs::store::{
 use gribfs::table::row::{Status, Table};
 use tokio::runtime::Runtime;
 
+use crate::fuse_mount::is_skipped;
 use crate::mount_tree::Bed;
 use crate::support::http::Fault;
 
@@ -549,6 +550,10 @@ fn writers_that_are_killed_leave_nothing_wrong() {
         let folder = cached.directory.path().join(FOLDER);
         // Somewhere in its work: from its first entries on.
         while !folder.is_dir() || entries(cached.directory.path()).is_empty() {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the child ended by itself"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(23 * round));
@@ -594,6 +599,79 @@ fn processes_share_a_folder_within_its_limit() {
     assert_eq!((statistics.corrupt, statistics.errors), (0, 0));
     let on_disk = bytes_of(&cached.entries());
     assert!(on_disk <= 1 << 20 && on_disk > 0, "{on_disk}");
+}
+
+/// By the program itself: a directory named from where it was started, status, another mount without a network, flags that make no sense.
+#[test]
+fn a_mount_reads_what_an_earlier_one_left() {
+    if is_skipped() {
+        return;
+    }
+    let cached = Cached::new();
+    let place = cached.directory.path();
+    table_file(&cached);
+    let gribfs = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gribfs"));
+        command.args(arguments).current_dir(place);
+        // What is learnt of archives stays in this test.
+        command.env("XDG_STATE_HOME", place).output().unwrap()
+    };
+    fs::create_dir(place.join("mnt")).unwrap();
+    let chunk = place.join("mnt/run_time.zarr/t2m/0.2.0.0");
+    let status = place.join("mnt/.gribfs/status.json");
+    let mut read = Vec::new();
+    for online in [true, false] {
+        if !online {
+            cached.bed.server.fault("*", Fault::Reset);
+        }
+        let mounted = gribfs(&[
+            "mount",
+            "table.parquet",
+            "mnt",
+            "--cache-dir",
+            "c/d",
+            "--cache-size",
+            "1M",
+        ]);
+        assert!(
+            mounted.status.success(),
+            "{}",
+            String::from_utf8_lossy(&mounted.stderr)
+        );
+        let field = fs::read(&chunk);
+        let told = || -> serde_json::Value {
+            serde_json::from_slice(&fs::read(&status).unwrap()).unwrap()
+        };
+        let mut disk = told()["disk_cache"].clone();
+        for _ in 0..200 {
+            if !online || disk["written"] == 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            disk = told()["disk_cache"].clone();
+        }
+        assert!(gribfs(&["umount", "mnt"]).status.success());
+        read.push(field.unwrap());
+        let (hits, written) = if online { (0, 1) } else { (1, 0) };
+        assert_eq!(
+            (&disk["hits"], &disk["written"]),
+            (&hits.into(), &written.into()),
+            "{disk}"
+        );
+        assert_eq!(disk["limit_bytes"], 1 << 20);
+    }
+    assert!(read[0] == read[1]);
+    assert_eq!(entries(&place.join("c/d")).len(), 1);
+
+    for wrong in [
+        ["--cache-size", "1M"].as_slice(),
+        &["--cache-dir", "c", "--cache-size", "much"],
+        &["--cache-dir", "table.parquet"],
+        &["--on-stale", "guess"],
+    ] {
+        let refused = gribfs(&[&["mount", "table.parquet", "mnt"], wrong].concat());
+        assert_eq!(refused.status.code(), Some(2), "{wrong:?}");
+    }
 }
 
 /// A small disk of its own, if this process may mount one.

@@ -169,7 +169,7 @@ pub(super) fn head(key: Key, version: &Version, message: &[u8]) -> Vec<u8> {
 }
 
 /// Takes a file apart: the version, and the message without a copy. `None` for whatever is not a whole, sound entry of this key.
-pub(super) fn open(key: Key, file: Bytes) -> Option<(Version, Bytes)> {
+pub(super) fn open(key: Key, file: &Bytes) -> Option<(Version, Bytes)> {
     fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
         let (taken, left) = rest.split_at_checked(count)?;
         *rest = left;
@@ -178,7 +178,7 @@ pub(super) fn open(key: Key, file: Bytes) -> Option<(Version, Bytes)> {
     fn number<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
         take(rest, N)?.try_into().ok()
     }
-    let mut rest: &[u8] = &file;
+    let mut rest: &[u8] = file;
     if take(&mut rest, 8)? != MAGIC || take(&mut rest, 32)? != key.0 {
         return None;
     }
@@ -240,21 +240,21 @@ mod tests {
         for version in [version(Some("\"a\"")), version(None), Version::default()] {
             let mut file = head(key(), &version, b"GRIB7");
             file.extend_from_slice(b"GRIB7");
-            let (read, message) = open(key(), file.clone().into()).unwrap();
+            let (read, message) = open(key(), &file.clone().into()).unwrap();
             assert_eq!((read, &message[..]), (version, &b"GRIB7"[..]));
             for length in 0..file.len() {
                 assert!(
-                    open(key(), file[..length].to_vec().into()).is_none(),
+                    open(key(), &file[..length].to_vec().into()).is_none(),
                     "{length}"
                 );
             }
             for at in 0..file.len() * 8 {
                 let mut flipped = file.clone();
                 flipped[at / 8] ^= 1 << (at % 8);
-                assert!(open(key(), flipped.into()).is_none(), "bit {at}");
+                assert!(open(key(), &flipped.into()).is_none(), "bit {at}");
             }
             file.push(0);
-            assert!(open(key(), file.into()).is_none());
+            assert!(open(key(), &file.into()).is_none());
         }
     }
 

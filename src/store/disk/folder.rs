@@ -184,9 +184,10 @@ fn remove_if_dead(path: &Path) -> bool {
     let Ok(file) = OpenOptions::new().write(true).open(path) else {
         return false;
     };
-    let dead = match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    let dead = match lock.map_err(io::Error::from) {
         Ok(()) => true,
-        Err(rustix::io::Errno::WOULDBLOCK) => false,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
         Err(_) => {
             let modified = file.metadata().and_then(|found| found.modified());
             let age = modified.ok().and_then(|modified| modified.elapsed().ok());

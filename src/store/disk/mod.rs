@@ -296,7 +296,7 @@ impl Shared {
                 return None;
             }
         };
-        let Some((version, message)) = entry::open(key, octets.into()) else {
+        let Some((version, message)) = entry::open(key, &octets.into()) else {
             self.remove_broken(path);
             return None;
         };
