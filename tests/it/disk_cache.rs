@@ -335,7 +335,7 @@ fn broken_entries_are_fetched_again() {
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 5] = [
         ("a bit of the message", |file| {
-            *file.last_mut().unwrap() ^= 1
+            *file.last_mut().unwrap() ^= 1;
         }),
         ("a bit of the head", |file| file[9] ^= 0x10),
         ("torn", |file| file.truncate(file.len() / 2)),

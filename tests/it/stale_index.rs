@@ -124,12 +124,12 @@ fn chunk(array: &str) -> String {
 fn messages(file: &[u8]) -> Vec<Vec<u8>> {
     walk(file)
         .into_iter()
-        .map(|found| match found {
-            Found::Message(message) => {
-                let start = usize::try_from(message.offset).unwrap();
-                file[start..start + usize::try_from(message.length).unwrap()].to_vec()
-            }
-            other => panic!("the fixture holds {other:?}"),
+        .map(|found| {
+            let Found::Message(message) = found else {
+                panic!("the fixture holds {found:?}");
+            };
+            let start = usize::try_from(message.offset).unwrap();
+            file[start..start + usize::try_from(message.length).unwrap()].to_vec()
         })
         .collect()
 }
