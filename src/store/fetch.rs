@@ -93,7 +93,7 @@ impl FetchError {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) table: Arc<Table>,
-    pub(super) origin: Origin,
+    pub(super) origin: Arc<Origin>,
     pub(super) healer: Healer,
     /// Grids of the table, each with the part that is delivered.
     grids: Vec<Option<(Grid, Option<Crop>)>>,
@@ -117,7 +117,11 @@ impl Source {
             })
             .collect();
         Self {
-            origin: Origin::new(Arc::clone(&table), storage, config.disk.clone()),
+            origin: Arc::new(Origin::new(
+                Arc::clone(&table),
+                storage,
+                config.disk.clone(),
+            )),
             healer: Healer::new(config.on_stale, config.corrections.as_deref()),
             table,
             grids,
@@ -261,6 +265,12 @@ impl Source {
                 "decoding ended abnormally: {panic}"
             )))
         })
+    }
+
+    /// Where a row's message lies: its object and range.
+    pub(super) fn reference(&self, index: u32) -> Option<(u32, ByteRange)> {
+        let row = self.table.rows.get(index as usize)?;
+        Some((row.object, Place::listed(row).range()))
     }
 
     /// Bytes of a row's message; a guess where the table does not know its end.
