@@ -12,6 +12,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::ahead::{Bet, Bets};
 use super::budget::{Budget, Lease};
@@ -339,13 +340,12 @@ impl FieldReader {
         let source = Arc::clone(&self.source);
         let shared = Arc::clone(&self.shared);
         let (budget, failures) = (Arc::clone(&self.budget), Arc::clone(&self.failures));
-        let label = source
-            .table
-            .rows
-            .get(row as usize)
-            .map(|at| describe(&source.table, at))
-            .unwrap_or_default();
-        let task = self.runtime.spawn(async move {
+        let at = source.table.rows.get(row as usize);
+        let label = at.map(|at| describe(&source.table, at)).unwrap_or_default();
+        let name = at.and_then(|at| object_of(&source.table, at));
+        // The log of the requests below names the kernel's request that asked for the field.
+        let span = tracing::Span::current();
+        let flight = async move {
             let lease = match lease {
                 Some(lease) => lease,
                 None => {
@@ -357,13 +357,14 @@ impl FieldReader {
                 .field(row)
                 .await
                 .map(|field| leased(field, lease))
-                .map_err(|error| failure(&label, &error));
+                .map_err(|error| failure(&label, name, &error));
             if let Some((object, range)) = source.reference(row) {
                 source.origin.expect_no_more(object, range);
             }
             shared.land(row, &outcome, &failures);
             outcome
-        });
+        };
+        let task = self.runtime.spawn(flight.instrument(span));
         let shared = Arc::clone(&self.shared);
         async move {
             task.await.unwrap_or_else(|ended| {
@@ -371,6 +372,7 @@ impl FieldReader {
                 Err(ReadFailure {
                     kind: FailureKind::Internal,
                     message: format!("a read ended abnormally: {ended}"),
+                    object: None,
                 })
             })
         }
@@ -387,6 +389,7 @@ impl FieldReader {
         let failed = |ended: tokio::task::JoinError| ReadFailure {
             kind: FailureKind::Internal,
             message: format!("a computation ended abnormally: {ended}"),
+            object: None,
         };
         task.map(move |made| made.map_err(failed)).boxed()
     }
@@ -398,6 +401,7 @@ impl FieldReader {
             return ReadFailure {
                 kind: FailureKind::Internal,
                 message: format!("no row {row}"),
+                object: None,
             };
         };
         let reason = at
@@ -411,6 +415,7 @@ impl FieldReader {
                 describe(&self.source.table, at),
                 at.status.as_str()
             ),
+            object: object_of(&self.source.table, at),
         };
         lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
         failure
@@ -464,11 +469,18 @@ fn leased(field: Bytes, mut lease: Lease) -> Bytes {
     })
 }
 
-fn failure(label: &str, error: &FetchError) -> ReadFailure {
+fn failure(label: &str, object: Option<Arc<str>>, error: &FetchError) -> ReadFailure {
     ReadFailure {
         kind: error.kind(),
         message: format!("{label}: {error}"),
+        object,
     }
+}
+
+/// The object that holds a row's message, as it is named in messages.
+fn object_of(table: &Table, row: &Row) -> Option<Arc<str>> {
+    let object = table.objects.get(row.object as usize)?;
+    Some(object.location.to_string().into())
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.

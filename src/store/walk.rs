@@ -316,7 +316,8 @@ fn difference(from: &[u64], to: &[u64]) -> Option<(usize, i64)> {
     if differing.next().is_some() {
         return None;
     }
-    Some((axis, to.checked_signed_diff(*from)?))
+    let stride = i64::try_from(i128::from(*to) - i128::from(*from)).ok()?;
+    Some((axis, stride))
 }
 
 /// The linear number of the chunk at some positions, if they lie in the grid.

@@ -1,6 +1,7 @@
 //! What is fetched ahead of readers, and what memory it may take.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -49,7 +50,7 @@ fn without_look_ahead() -> ReaderConfig {
 fn a_serial_walk_is_fetched_ahead_each_message_once() {
     let bed = Bed::new();
     let table = bed.index().0;
-    let plain = bed.show_with(table.clone(), &without_look_ahead());
+    let plain = bed.show_with(Arc::clone(&table), &without_look_ahead());
     let keys = chunks(&plain);
     let expected: Vec<_> = keys
         .iter()
@@ -112,7 +113,7 @@ fn what_failed_ahead_of_its_reader_is_tried_again_by_it() {
 fn with_memory_for_one_field_all_readers_finish_one_after_the_other() {
     let bed = Bed::new();
     let table = bed.index().0;
-    let keys = chunks(&bed.show_with(table.clone(), &without_look_ahead()));
+    let keys = chunks(&bed.show_with(Arc::clone(&table), &without_look_ahead()));
     let tight = ReaderConfig {
         memory_bytes: 60_000,
         ..ReaderConfig::default()
@@ -147,7 +148,7 @@ fn neighbours_that_are_fetched_ahead_share_a_request() {
     let bed = Bed::new();
     let table = bed.index().0;
     let reader = FieldReader::new(
-        table.clone(),
+        Arc::clone(&table),
         bed.storage.clone(),
         bed.runtime.handle().clone(),
         &ReaderConfig::default(),
