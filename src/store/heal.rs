@@ -365,7 +365,10 @@ impl Healer {
              What is found is read from where it is; index the object again to put the table right",
             healed.object
         );
-        if from_side_file {
+        if moved == 0 {
+            // The failed read says that the message is not there: no second line about it.
+            tracing::debug!("{text}");
+        } else if from_side_file {
             tracing::info!("{text} (known from an earlier search)");
         } else {
             tracing::warn!("{text} ({} requests)", scan.requests);
