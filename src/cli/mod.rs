@@ -11,6 +11,7 @@ macro_rules! say {
     };
 }
 
+mod allocator;
 mod demo;
 mod demo_archive;
 mod index;

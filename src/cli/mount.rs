@@ -121,6 +121,7 @@ fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
 
 /// Mounts and serves; tells `child`'s parent how the start went.
 fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> {
+    super::allocator::give_back();
     let runtime = runtime()?;
     let started = start(args, &runtime);
     let (session, signals) = match (started, child) {

@@ -267,45 +267,65 @@ impl FieldReader {
             return;
         }
         let mut walks = lock(&self.walks);
+        let mut flights = lock(&self.shared.flights);
+        let mut reserved = Vec::new();
         walks.get_or_insert_mut(array, || Walks::new(grid)).step(
             linear,
             waited,
             self.look_ahead,
-            |chunk| row_of(chunk).map_or(Ahead::Nothing, |row| self.fetch_ahead(row)),
+            |chunk| {
+                let Some(row) = row_of(chunk) else {
+                    return Ahead::Nothing;
+                };
+                if flights.contains_key(&row) || lock(&self.shared.cache).holds(row) {
+                    return Ahead::Asked;
+                }
+                match self.reserve(row) {
+                    Some((lease, bet)) => {
+                        reserved.push((row, lease, bet));
+                        Ahead::Asked
+                    }
+                    None => Ahead::Full,
+                }
+            },
         );
+        if reserved.is_empty() {
+            return;
+        }
+        let wanted: Vec<_> = reserved
+            .iter()
+            .filter_map(|(row, ..)| self.source.reference(*row))
+            .collect();
+        self.source.origin.expect(&wanted, &self.runtime);
+        self.ahead
+            .fetch_add(reserved.len() as u64, Ordering::Relaxed);
+        for (row, lease, bet) in reserved {
+            let departed = InFlight {
+                flight: self.depart(row, Some(lease)),
+                asked_bytes: 0,
+                bet: Some(bet),
+            };
+            flights.insert(row, departed);
+        }
     }
 
-    /// Fetches a field that nobody has asked for yet, if there is room for it.
-    fn fetch_ahead(&self, row: u32) -> Ahead {
-        let mut flights = lock(&self.shared.flights);
-        if flights.contains_key(&row) || lock(&self.shared.cache).holds(row) {
-            return Ahead::Asked;
-        }
-        let Some(bet) = self.bets.place(self.source.message_bytes(row)) else {
-            return Ahead::Full;
-        };
+    /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
+    fn reserve(&self, row: u32) -> Option<(Lease, Bet)> {
+        let bet = self.bets.place(self.source.message_bytes(row))?;
         let needed = self.source.memory_bytes(row);
         let spare = self.budget.limit() / LEFT_TO_READERS;
-        let lease = loop {
+        loop {
             let (used, _) = self.budget.used();
             if used + needed + spare <= self.budget.limit()
                 && let Some(lease) = self.budget.try_take(needed)
             {
-                break lease;
+                return Some((lease, bet));
             }
             if !lock(&self.shared.cache).let_go_of_done() {
                 bet.called_off();
-                return Ahead::Full;
+                return None;
             }
-        };
-        self.ahead.fetch_add(1, Ordering::Relaxed);
-        let departed = InFlight {
-            flight: self.depart(row, Some(lease)),
-            asked_bytes: 0,
-            bet: Some(bet),
-        };
-        flights.insert(row, departed);
-        Ahead::Asked
+        }
     }
 
     fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
@@ -333,11 +353,14 @@ impl FieldReader {
                     budget.take(source.memory_bytes(row), make_room).await
                 }
             };
-            let outcome = source
+            let outcome = Arc::clone(&source)
                 .field(row)
                 .await
                 .map(|field| leased(field, lease))
                 .map_err(|error| failure(&label, &error));
+            if let Some((object, range)) = source.reference(row) {
+                source.origin.expect_no_more(object, range);
+            }
             shared.land(row, &outcome, &failures);
             outcome
         });

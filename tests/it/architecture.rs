@@ -75,7 +75,7 @@ const HOUSE: &[Rule] = &[
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "tokio"],
+        &["clap", "indicatif", "libc", "tokio"],
     ),
 ];
 
