@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
 
-use super::products::{ProductError, Shorthand};
 use super::run::{Indexer, Plan, Progress, ScanConfig, ScanError};
 use super::save::{SaveError, load_runs, save};
+use super::shorthand::{ProductError, Shorthand};
 use super::sources::Source;
 use crate::index::url_facts;
 use crate::location::{ByteRange, Location};

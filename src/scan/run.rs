@@ -191,6 +191,7 @@ impl Indexer {
                 etag: source.etag,
             },
             reason: Arc::from("has not arrived yet"),
+            member: source.member,
         }));
         let first_missing = missing
             .first()
@@ -282,10 +283,12 @@ fn add_file(
     missing: &mut Vec<MissingFile>,
 ) {
     account.add(outcome.account);
+    let member = outcome.source.member;
     if let Some(reason) = outcome.missing {
         missing.push(MissingFile {
             object: outcome.object,
             reason,
+            member,
         });
         return;
     }
@@ -314,7 +317,7 @@ fn add_file(
             kind,
             reference: draft.reference,
             window: draft.window,
-            member: draft.member,
+            member: draft.member.or(member),
             object,
             offset: draft.offset,
             length: draft.length,

@@ -5,6 +5,7 @@ use futures::future::join_all;
 
 use super::assemble::{DraftRow, FileRows};
 use super::learn::{Sample, learn};
+use crate::grib::identity::Member;
 use crate::location::{ByteRange, Location};
 use crate::storage::{Short, Storage};
 use crate::table::row::Status;
@@ -75,7 +76,7 @@ async fn check_row(
         format!("of the step {}", step_text(product.window.end))
     } else if product.identity.statistic.is_some() && product.window != row.window {
         "of another window".to_owned()
-    } else if row.member.is_some() && product.member.map(|own| own.number) != row.member {
+    } else if row.member.is_some() && product.member.map(Member::axis_number) != row.member {
         "of another member".to_owned()
     } else if row.length.is_some_and(|length| length < own.message_length) {
         format!("{} bytes long", own.message_length)
