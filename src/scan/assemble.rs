@@ -424,6 +424,13 @@ fn placed(
 }
 
 impl FileRows {
+    /// Fills in the length of the message at an offset where it is not known.
+    pub(super) fn set_length(&mut self, (offset, length): (u64, u64)) {
+        for row in self.rows.iter_mut().filter(|row| row.offset == offset) {
+            row.length.get_or_insert(length);
+        }
+    }
+
     /// Why the first row that could not be placed was not.
     pub(super) fn first_unplaced(&self) -> Option<Arc<str>> {
         self.rows
