@@ -79,10 +79,12 @@ pub(super) async fn assemble(
         .iter()
         .zip(&lines.lines)
         .map(|(lookup, line)| match (line.when, find(&known, lookup)) {
-            (_, Some(Ok(learned))) if named.is_none() && lacks_member(learned, line) => Lookup::Own {
-                offset: line.offset,
-                field: line.field,
-            },
+            (_, Some(Ok(learned))) if named.is_none() && lacks_member(learned, line) => {
+                Lookup::Own {
+                    offset: line.offset,
+                    field: line.field,
+                }
+            }
             (When::End(step), Some(Ok(learned))) if needs_own_step(learned, step) => {
                 lookup.at_step(step)
             }

@@ -137,7 +137,12 @@ async fn by_index(
     // The object is looked at while kinds are learnt: both take one answer's time.
     let (rows, probed) = join(
         assemble(&location, &product, &lines, shared),
-        probe(&location, &lines.lines, lines.exact_lengths, &shared.storage),
+        probe(
+            &location,
+            &lines.lines,
+            lines.exact_lengths,
+            &shared.storage,
+        ),
     )
     .await;
     // Kept even if it is not believed in the end: what it lists where no message is found must not become a gap.

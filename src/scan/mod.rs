@@ -27,6 +27,7 @@ mod sidecar;
 mod sources;
 mod twins;
 mod verify;
+mod watch;
 
 pub use account::{Account, Problem};
 pub use braces::expand_braces;

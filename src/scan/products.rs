@@ -256,7 +256,9 @@ mod tests {
         let count = |start: &str| {
             let lines = TEXT.lines();
             let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-            lines.filter(|line| line.starts_with("  ") == (start == "  ")).count()
+            lines
+                .filter(|line| line.starts_with("  ") == (start == "  "))
+                .count()
         };
         assert_eq!(products.len(), count(""));
         let files: usize = products.iter().map(|product| product.files.len()).sum();
@@ -310,20 +312,30 @@ mod tests {
         let names = |run| {
             let files = files("ecmwf-ens", run);
             let step = files.into_iter().filter(|file| file.step == 6);
-            step.map(|file| (file.path, file.member)).collect::<Vec<_>>()
+            step.map(|file| (file.path, file.member))
+                .collect::<Vec<_>>()
         };
         let folder = "20260512/06z/ifs/0p25";
         assert_eq!(
             names("2026-05-12T06"),
             [
-                (format!("{folder}/oper/20260512060000-6h-oper-fc.grib2"), Some(0)),
-                (format!("{folder}/enfo/20260512060000-6h-enfo-ef.grib2"), None),
+                (
+                    format!("{folder}/oper/20260512060000-6h-oper-fc.grib2"),
+                    Some(0)
+                ),
+                (
+                    format!("{folder}/enfo/20260512060000-6h-enfo-ef.grib2"),
+                    None
+                ),
             ]
         );
         let folder = "20260512/00z/ifs/0p25";
         assert_eq!(
             names("2026-05-12T00"),
-            [(format!("{folder}/enfo/20260512000000-6h-enfo-ef.grib2"), None)]
+            [(
+                format!("{folder}/enfo/20260512000000-6h-enfo-ef.grib2"),
+                None
+            )]
         );
         assert_eq!(files("ecmwf-ens", "2026-11-22T00").len(), 2 * 85);
         assert_eq!(files("ecmwf-ens", "2026-11-22T06").len(), 2 * 49);

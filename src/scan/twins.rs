@@ -33,8 +33,7 @@ pub(super) fn mark(builder: &mut Builder) {
     };
     let twin = "equal in all of its identity to another message";
     set(&found.twins, Status::Twin, twin);
-    let conflict =
-        "equal in all of its identity to another message, and not of the same length: either may be the right one";
+    let conflict = "equal in all of its identity to another message, and not of the same length: either may be the right one";
     set(&found.conflicts, Status::Conflict, conflict);
 }
 

@@ -23,7 +23,7 @@ const SAMPLES: usize = 6;
 const PROBES: usize = 1;
 
 /// The same for files on disk, where a read costs microseconds.
-const PROBES_ON_DISK: usize = 16;
+const PROBES_ON_DISK: usize = 64;
 
 /// Reads of section 0 that one file has under way.
 const READS_AT_ONCE: usize = 16;
@@ -122,8 +122,10 @@ pub(super) async fn probe(
     exact: bool,
     storage: &Storage,
 ) -> Result<Option<Probed>, Unproven> {
-    let mut places: Vec<(u64, Option<u64>)> =
-        lines.iter().map(|line| (line.offset, line.length)).collect();
+    let mut places: Vec<(u64, Option<u64>)> = lines
+        .iter()
+        .map(|line| (line.offset, line.length))
+        .collect();
     places.sort_unstable();
     places.dedup();
     let Some((last_offset, last_length)) = places.pop() else {
@@ -142,7 +144,9 @@ pub(super) async fn probe(
     for other in others {
         other?;
     }
-    let rest = object.object_size.map(|size| size.saturating_sub(last_offset));
+    let rest = object
+        .object_size
+        .map(|size| size.saturating_sub(last_offset));
     if let Some(rest) = rest.filter(|rest| *rest != total) {
         return Err(Unproven::Wrong(format!(
             "the last message, at byte {last_offset}, is {total} bytes long by its section 0, but the object goes on for {rest}"
@@ -203,7 +207,11 @@ async fn section0(
     exact: bool,
     storage: &Storage,
 ) -> Result<(Fetched, u64), Unproven> {
-    let wrong = |what: String| Err(Unproven::Wrong(format!("the message at byte {offset} {what}")));
+    let wrong = |what: String| {
+        Err(Unproven::Wrong(format!(
+            "the message at byte {offset} {what}"
+        )))
+    };
     let range = ByteRange::new(offset, SECTION0);
     let fetched = match storage.get(location, range, Short::Refuse).await {
         Ok(fetched) => fetched,
