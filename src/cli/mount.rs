@@ -40,6 +40,12 @@ pub(super) struct MountArgs {
     /// Mount options, comma separated (`allow_other`, uid=N, gid=N, ...)
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
+    /// Memory for messages and fields, in flight and kept [default: a quarter of the machine's, at most 4G]
+    #[arg(long, value_name = "BYTES", value_parser = config::byte_count)]
+    memory: Option<u64>,
+    /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
+    #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
+    look_ahead: usize,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
@@ -194,6 +200,8 @@ fn tree(
         storage,
         runtime.handle().clone(),
         &ReaderConfig {
+            memory_bytes: args.memory.unwrap_or_else(config::memory_default),
+            look_ahead: args.look_ahead,
             bounds: collection.selection.bounds,
             ..ReaderConfig::default()
         },

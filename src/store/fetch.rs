@@ -16,6 +16,9 @@ use crate::location::ByteRange;
 use crate::storage::{ErrorKind, Fetched, Short, Storage, StorageError};
 use crate::table::row::{Row, Status, Table};
 
+/// What a message is taken to be where the table does not know: the last of a file, whose index line tells no end.
+const UNKNOWN_MESSAGE_BYTES: u64 = 1 << 20;
+
 /// Why a field could not be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
@@ -146,6 +149,24 @@ impl Source {
                 "decoding ended abnormally: {panic}"
             )))
         })
+    }
+
+    /// Bytes of a row's message; a guess where the table does not know its end.
+    pub(super) fn message_bytes(&self, index: u32) -> u64 {
+        let length = self.table.rows.get(index as usize).map(|row| row.length);
+        length.flatten().unwrap_or(UNKNOWN_MESSAGE_BYTES)
+    }
+
+    /// Bytes in memory while a row is fetched and decoded: its message, and the values of its grid.
+    pub(super) fn memory_bytes(&self, index: u32) -> u64 {
+        let grid = self
+            .table
+            .rows
+            .get(index as usize)
+            .and_then(|row| self.table.kinds.get(row.kind as usize)?.grid)
+            .and_then(|grid| self.grids.get(grid as usize)?.as_ref());
+        let points = grid.map_or(0, |(grid, _)| grid.points() as u64);
+        self.message_bytes(index) + points * 4
     }
 
     fn row(&self, index: u32) -> Result<&Row, FetchError> {

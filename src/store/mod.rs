@@ -3,12 +3,15 @@
 //! `reader.read(row)` answers at once from memory or with a future that fetches exactly the message's range, proves that it is
 //! the message that the table names, and decodes it. Knows rows and bytes. Knows no paths and no errno.
 
+mod ahead;
+mod budget;
 mod cache;
 mod failure;
 mod failures;
 mod fetch;
 mod reader;
 pub mod verify;
+mod walk;
 
 pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;

@@ -230,6 +230,23 @@ impl MountTree {
         })
     }
 
+    /// A reader has come to a chunk: fetches what it will want next.
+    fn look_ahead(&self, address: Address, nodes: &StoreNodes, waited: bool) {
+        let Some((grid, linear)) = nodes.place(address.node, address.local) else {
+            return;
+        };
+        let array = Address {
+            local: 0,
+            ..address
+        };
+        let row_of = |chunk| match nodes.field(address.node, chunk)? {
+            CellState::Present(row) => Some(row),
+            CellState::Pending(_) | CellState::Gap => None,
+        };
+        self.reader
+            .step(array.inode(), grid, linear, waited, row_of);
+    }
+
     /// `offset..offset + size` of bytes in memory.
     fn slice(bytes: &Bytes, offset: u64, size: usize) -> Bytes {
         let start = usize::try_from(offset)
@@ -458,10 +475,10 @@ impl Tree for MountTree {
                 _ => lost(),
             };
         }
-        let Some(item) = self
-            .store(address.store)
-            .and_then(|(.., nodes)| nodes.item(address.node, address.local))
-        else {
+        let Some((.., nodes)) = self.store(address.store) else {
+            return lost();
+        };
+        let Some(item) = nodes.item(address.node, address.local) else {
             return lost();
         };
         match item {
@@ -480,17 +497,25 @@ impl Tree for MountTree {
             Item::Field { bytes, .. } if offset >= bytes => Answer::Now(Ok(Bytes::new())),
             Item::Field {
                 state: CellState::Present(row),
-                ..
-            } => match self.reader.read(row) {
-                Read::Now(field) => {
-                    Answer::Now(field.map(|field| Self::slice(&field, offset, size)))
+                bytes,
+            } => {
+                let wanted = size.min(usize::try_from(bytes - offset).unwrap_or(usize::MAX));
+                let read = self.reader.read(row, wanted as u64);
+                if offset == 0 {
+                    let waited = matches!(read, Read::Later(_));
+                    self.look_ahead(address, &nodes, waited);
                 }
-                Read::Later(flight) => Answer::Later(
-                    flight
-                        .map(move |field| field.map(|field| Self::slice(&field, offset, size)))
-                        .boxed(),
-                ),
-            },
+                match read {
+                    Read::Now(field) => {
+                        Answer::Now(field.map(|field| Self::slice(&field, offset, size)))
+                    }
+                    Read::Later(flight) => Answer::Later(
+                        flight
+                            .map(move |field| field.map(|field| Self::slice(&field, offset, size)))
+                            .boxed(),
+                    ),
+                }
+            }
             Item::Field {
                 state: CellState::Pending(row),
                 ..

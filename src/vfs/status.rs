@@ -45,6 +45,13 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
         "arrays": arrays,
         "fields_read": statistics.fields,
         "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
+        "in_flight": statistics.in_flight,
+        "memory": { "bytes": statistics.memory_bytes, "peak_bytes": statistics.memory_peak_bytes },
+        "look_ahead": {
+            "fields": statistics.ahead,
+            "unread_bytes": statistics.ahead_standing_bytes,
+            "wasted_bytes": statistics.ahead_lost_bytes,
+        },
         "storage": {
             "requests": counters.requests,
             "bytes": counters.bytes,

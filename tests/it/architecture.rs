@@ -42,7 +42,9 @@ const HOUSE: &[Rule] = &[
     ),
     (
         "store",
-        &["time", "location", "grib", "table", "dataset", "storage"],
+        &[
+            "time", "location", "zarr", "grib", "table", "dataset", "storage",
+        ],
         &["tokio"],
     ),
     ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),

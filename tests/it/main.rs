@@ -28,6 +28,8 @@ mod grib_projections;
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
 #[cfg(test)]
+mod look_ahead; // walks, and the memory budget
+#[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
 mod naming; // names against ecCodes'
