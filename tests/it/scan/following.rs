@@ -121,3 +121,78 @@ fn the_newest_run_is_followed_on_to_the_next() {
     );
     assert_eq!(program.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn following_lists_where_storage_can() {
+    let bed = Bed::new();
+    let storage = Storage::new(StorageConfig {
+        anonymous: true,
+        endpoint_url: Some(bed.server.url("")),
+        timeout: Duration::from_secs(5),
+        ..StorageConfig::default()
+    })
+    .unwrap();
+    let shorthand = Shorthand::parse("gfs:2026-11-22T00/0..15")
+        .unwrap()
+        .unwrap();
+    let config = FollowConfig {
+        interval: Duration::from_millis(100),
+        runs: None,
+        root: Some("s3://bucket".to_owned()),
+        base: PathBuf::from("/"),
+        files_at_once: 64,
+    };
+    let put = |step: u32, index: bool| {
+        let (ours, path) = (fixture("00", step), product_path("00", step));
+        let path = format!("/bucket{path}");
+        bed.server.put(&path, fs::read(&ours).unwrap());
+        if index {
+            let text = fs::read(format!("{}.idx", ours.display())).unwrap();
+            bed.server.put(&format!("{path}.idx"), text);
+        }
+    };
+    let destination = bed.table_folder();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let following = bed.runtime.spawn(async move {
+        follow(&shorthand, &config, &destination, &storage, move |event| {
+            sender.send(event).unwrap();
+        })
+        .await
+    });
+    let next = || receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+    // Nothing is there: whoever asks, asks for the listing alone.
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = bed.server.requests();
+    assert!(!asked.is_empty());
+    for seen in asked {
+        assert!(seen.path.contains("list-type=2"), "{}", seen.path);
+    }
+    // Out of order, and one without its index yet: what is there is found at once.
+    put(12, true);
+    put(9, false);
+    let arrived = |missing| FollowEvent::Arrived {
+        run: run("2026-11-22T00"),
+        files: 1,
+        missing,
+    };
+    assert_eq!(next(), arrived(15));
+    put(6, true);
+    assert_eq!(next(), arrived(14));
+    let mine = |step: u32| format!("/bucket{}", product_path("00", step));
+    for seen in bed.server.requests() {
+        let files = [6, 12].map(mine);
+        assert!(
+            seen.path.contains("list-type=2")
+                || files
+                    .iter()
+                    .any(|file| seen.path.starts_with(file.as_str())),
+            "{}",
+            seen.path
+        );
+    }
+    let table = bed.load();
+    let placed = table.rows.iter().filter(|row| row.status == Status::Placed);
+    let steps: BTreeSet<i64> = placed.map(|row| row.window.end / 3600).collect();
+    assert_eq!(steps, BTreeSet::from([6, 12]));
+    following.abort();
+}
