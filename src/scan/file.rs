@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::account::{Account, Problem};
 use super::assemble::{FileRows, assemble};
@@ -26,8 +26,6 @@ pub(super) struct Shared {
     pub(super) sidecars: Sidecars,
     pub(super) learner: Learner,
     pub(super) config: ScanConfig,
-    /// Index files in memory: one of ECMWF's ensemble has 2 MB.
-    pub(super) texts: Semaphore,
     /// Index files being parsed: threads beyond the cores win nothing.
     pub(super) parsers: Semaphore,
 }
@@ -68,11 +66,10 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
     };
     let wait = shared.config.await_index;
     if !shared.config.always_scan {
-        // Held until the text is parsed. The semaphores are never closed.
-        let permit = shared.texts.acquire().await.ok();
+        let _room = shared.sidecars.room().await;
         match shared.sidecars.read(&outcome.source, &shared.storage).await {
             Ok(Some((sidecar, fetched))) => {
-                match by_index(&mut outcome, &sidecar, fetched, permit, &shared).await {
+                match by_index(&mut outcome, &sidecar, fetched, &shared).await {
                     Ok(()) => {
                         if let Some(reason) = outcome.rows.first_unplaced().filter(|_| wait) {
                             outcome.missing = Some(reason);
@@ -117,7 +114,6 @@ async fn by_index(
     outcome: &mut FileOutcome,
     sidecar: &Location,
     fetched: Fetched,
-    permit: Option<SemaphorePermit<'_>>,
     shared: &Arc<Shared>,
 ) -> Result<(), Unproven> {
     let size = outcome.object.size;
@@ -129,7 +125,7 @@ async fn by_index(
         .await
         .map_err(|panic| wrong(panic.to_string()))?
         .map_err(wrong)?;
-    drop((parser, permit));
+    drop(parser);
     let location = outcome.source.location.clone();
     let facts = url_facts(location.as_str());
     is_of_run(&lines, &facts).map_err(wrong)?;

@@ -21,9 +21,6 @@ use crate::storage::{Short, Storage};
 use crate::table::row::{Kind, Object, Row, Status, Table};
 use crate::time::step_text;
 
-/// Index files in memory at once.
-const TEXTS_AT_ONCE: usize = 32;
-
 /// Index files that are parsed at once.
 const PARSERS: usize = 4;
 
@@ -123,7 +120,6 @@ impl Indexer {
             sidecars: Sidecars::default(),
             learner: Learner::default(),
             config: config.clone(),
-            texts: Semaphore::new(TEXTS_AT_ONCE),
             parsers: Semaphore::new(PARSERS),
         }))
     }
