@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::join;
 use tokio::sync::Semaphore;
 
@@ -132,13 +133,14 @@ async fn by_index(
     let product = product_key(location.as_str());
     // The object is looked at while kinds are learnt: both take one answer's time.
     let (rows, probed) = join(
-        assemble(&location, &product, &lines, shared),
+        assemble(&location, &product, &lines, shared).boxed(),
         probe(
             &location,
             &lines.lines,
             lines.exact_lengths,
             &shared.storage,
-        ),
+        )
+        .boxed(),
     )
     .await;
     // Kept even if it is not believed in the end: what it lists where no message is found must not become a gap.
