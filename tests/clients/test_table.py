@@ -79,4 +79,4 @@ def test_duckdb(table):
     row = dict(zip([column.strip('"') for column in columns], found[0]))
     assert str(row["time"]) == "2026-11-22 00:00:00" and str(row["valid_time"]) == "2026-11-22 06:00:00"
     holds(row)
-    assert duckdb.sql(f"select count(*) from '{table}' where status = 'placed'").fetchone()[0] > 10
+    assert duckdb.sql(f"select count(*) from '{table}' where status = 'placed'").fetchall()[0][0] > 10
