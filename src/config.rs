@@ -93,6 +93,19 @@ pub fn byte_count(text: &str) -> Result<u64, String> {
     Ok(size.as_u64())
 }
 
+/// Where a program of this user keeps what it has learnt: `gribfs` in `$XDG_STATE_HOME`, else in `~/.local/state`; under systemd the
+/// service's own directory. None where the environment names no place.
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
+    let path = |name: &str| {
+        let value = PathBuf::from(std::env::var_os(name)?);
+        value.is_absolute().then_some(value)
+    };
+    path("STATE_DIRECTORY")
+        .or_else(|| Some(path("XDG_STATE_HOME")?.join("gribfs")))
+        .or_else(|| Some(path("HOME")?.join(".local/state/gribfs")))
+}
+
 /// Storage flags as given, before they become a [`StorageConfig`].
 #[derive(Clone, Debug)]
 pub struct StorageSettings {

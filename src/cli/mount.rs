@@ -17,7 +17,7 @@ use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, optio
 use crate::location::Location;
 use crate::scan::load;
 use crate::storage::Storage;
-use crate::store::{FieldReader, ReaderConfig};
+use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
 use crate::vfs::{MountTree, TreeConfig};
 
 #[derive(Debug, Args)]
@@ -46,6 +46,15 @@ pub(super) struct MountArgs {
     /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
     #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
     look_ahead: usize,
+    /// Keep messages on disk in this directory; several mounts may share it
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Most bytes kept there
+    #[arg(long, value_name = "BYTES", default_value = CACHE_SIZE, value_parser = config::byte_count, requires = "cache_dir")]
+    cache_size: u64,
+    /// Where a message is not where its index says: search for it in its file, or fail
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    on_stale: StaleArg,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
@@ -55,6 +64,19 @@ pub(super) struct MountArgs {
     view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
+}
+
+/// Default of `--cache-size`: some days of one model, and little beside the disks of today.
+const CACHE_SIZE: &str = "20G";
+
+/// `--on-stale`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum StaleArg {
+    /// Search for it by the headers of the file
+    #[default]
+    Heal,
+    /// The read fails
+    Fail,
 }
 
 pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
@@ -195,6 +217,20 @@ fn tree(
         )));
     }
     let collection = Arc::new(args.selection.select(collection)?);
+    // The background process leaves this directory.
+    let here = config::working_directory().unwrap_or_default();
+    let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
+    let disk = cache_dir.as_deref().map(|directory| {
+        let config = DiskConfig {
+            directory: directory.to_owned(),
+            limit_bytes: args.cache_size,
+        };
+        let opened = DiskCache::open(&config);
+        opened.map_err(|error| {
+            Failure::usage(format!("--cache-dir {}: {error}", directory.display()))
+        })
+    });
+    let disk = disk.transpose()?;
     let reader = FieldReader::new(
         table,
         storage,
@@ -203,6 +239,12 @@ fn tree(
             memory_bytes: args.memory.unwrap_or_else(config::memory_default),
             look_ahead: args.look_ahead,
             bounds: collection.selection.bounds,
+            disk,
+            on_stale: match args.on_stale {
+                StaleArg::Heal => OnStale::Heal,
+                StaleArg::Fail => OnStale::Fail,
+            },
+            corrections: cache_dir.or_else(config::state_directory),
             ..ReaderConfig::default()
         },
     );

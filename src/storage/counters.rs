@@ -13,6 +13,10 @@ pub struct Counters {
     pub retries: u64,
     /// Operations that failed in the end.
     pub failures: u64,
+    /// Ranges that came along in the request of a neighbour.
+    pub joined: u64,
+    /// Bytes between such neighbours, fetched for nobody.
+    pub gap_bytes: u64,
 }
 
 /// The counting side of [`Counters`].
@@ -22,6 +26,8 @@ pub(super) struct Tally {
     bytes: AtomicU64,
     retries: AtomicU64,
     failures: AtomicU64,
+    joined: AtomicU64,
+    gap_bytes: AtomicU64,
 }
 
 impl Tally {
@@ -39,12 +45,19 @@ impl Tally {
         self.failures.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn joined(&self, ranges: u64, gap_bytes: u64) {
+        self.joined.fetch_add(ranges, Relaxed);
+        self.gap_bytes.fetch_add(gap_bytes, Relaxed);
+    }
+
     pub(super) fn read(&self) -> Counters {
         Counters {
             requests: self.requests.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             retries: self.retries.load(Relaxed),
             failures: self.failures.load(Relaxed),
+            joined: self.joined.load(Relaxed),
+            gap_bytes: self.gap_bytes.load(Relaxed),
         }
     }
 }

@@ -178,6 +178,17 @@ impl StorageError {
         })
     }
 
+    /// A range that is not in what came for it and its neighbours.
+    pub(super) fn of_read(fault: Fault, location: &Location, range: ByteRange) -> Self {
+        Self::new(Failure {
+            fault,
+            operation: Operation::Read(range),
+            location: Some(location.clone()),
+            requests: 1,
+            elapsed: Duration::ZERO,
+        })
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

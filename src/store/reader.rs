@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
@@ -15,9 +16,11 @@ use tokio::runtime::Handle;
 use super::ahead::{Bet, Bets};
 use super::budget::{Budget, Lease};
 use super::cache::{FieldCache, Kept};
+use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
+use super::heal::{HealStatistics, OnStale};
 use super::walk::{Ahead, Walks};
 use crate::dataset::BoundingBox;
 use crate::storage::Storage;
@@ -51,6 +54,13 @@ pub struct ReaderConfig {
     pub cores: usize,
     /// The part of each field that is delivered. Default: all of it.
     pub bounds: Option<BoundingBox>,
+    /// Messages on disk. Default: none are kept there.
+    pub disk: Option<Arc<DiskCache>>,
+    /// What becomes of messages that are not where the index says. Default: they are searched for, as archives are rewritten and their
+    /// indexes left as they were.
+    pub on_stale: OnStale,
+    /// Where the corrections of stale indexes are kept. Default: nowhere, they last as long as the reader.
+    pub corrections: Option<PathBuf>,
 }
 
 impl Default for ReaderConfig {
@@ -62,6 +72,9 @@ impl Default for ReaderConfig {
             look_ahead: 32,
             cores,
             bounds: None,
+            disk: None,
+            on_stale: OnStale::default(),
+            corrections: None,
         }
     }
 }
@@ -100,6 +113,10 @@ pub struct Statistics {
     pub in_flight: u64,
     /// The last failures, the newest last.
     pub recent_failures: Vec<Failure>,
+    /// Messages on disk, if any are kept there.
+    pub disk: Option<DiskStatistics>,
+    /// Objects whose index is stale.
+    pub healing: HealStatistics,
 }
 
 /// Reads fields of a table.
@@ -394,13 +411,15 @@ impl FieldReader {
             memory_peak_bytes,
             in_flight: lock(&self.shared.flights).len() as u64,
             recent_failures: failures.recent(),
+            disk: self.source.origin.disk().map(|disk| disk.statistics()),
+            healing: self.source.healer.statistics(),
         }
     }
 
     /// The storage that fields come from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
-        &self.source.storage
+        &self.source.origin.storage
     }
 }
 

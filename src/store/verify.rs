@@ -86,7 +86,12 @@ pub fn verify<'a>(
     Ok(field)
 }
 
-fn same_field(product: &Product, expected: &Identity, row: &Row) -> Result<(), VerifyError> {
+/// Whether a product is the row's: run, quantity, window, member.
+pub(super) fn same_field(
+    product: &Product,
+    expected: &Identity,
+    row: &Row,
+) -> Result<(), VerifyError> {
     let differs = |what, found: String, expected: String| {
         Err(VerifyError::Other {
             what,

@@ -1,9 +1,9 @@
 //! The files that change: `latest` and `.gribfs/status.json`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dataset::Collection;
-use crate::store::FieldReader;
+use crate::store::{DiskStatistics, FieldReader, HealStatistics};
 
 /// `latest`: the name of the newest complete run, a line of text; of the newest run where the table calls none complete; empty if
 /// there is no run.
@@ -52,6 +52,8 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
             "unread_bytes": statistics.ahead_standing_bytes,
             "wasted_bytes": statistics.ahead_lost_bytes,
         },
+        "disk_cache": statistics.disk.as_ref().map(disk),
+        "stale_indexes": healing(&statistics.healing),
         "storage": {
             "requests": counters.requests,
             "bytes": counters.bytes,
@@ -64,6 +66,46 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
     serde_json::to_string_pretty(&document)
         .map(|text| text + "\n")
         .unwrap_or_default()
+}
+
+/// The disk cache's counters: this mount's, but for `bytes`, which are those of all mounts that share it.
+fn disk(disk: &DiskStatistics) -> Value {
+    json!({
+        "hits": disk.hits,
+        "hit_bytes": disk.hit_bytes,
+        "offline_hits": disk.offline_hits,
+        "misses": disk.misses,
+        "written": disk.written,
+        "written_bytes": disk.written_bytes,
+        "skipped": disk.skipped,
+        "evicted": disk.evicted,
+        "evicted_bytes": disk.evicted_bytes,
+        "corrupt": disk.corrupt,
+        "errors": disk.errors,
+        "bytes": disk.bytes,
+        "limit_bytes": disk.limit_bytes,
+    })
+}
+
+/// Objects whose messages are not where the index says.
+fn healing(healing: &HealStatistics) -> Value {
+    let last = healing.recent.iter().map(|healed| {
+        json!({
+            "object": healed.object,
+            "searched": crate::time::Instant(healed.at_seconds).to_string(),
+            "requests": healed.requests,
+            "moved": healed.moved,
+            "absent": healed.absent,
+            "ambiguous": healed.ambiguous,
+            "from_side_file": healed.from_side_file,
+        })
+    });
+    json!({
+        "healed_objects": healing.objects,
+        "searches": healing.rescans,
+        "fields_read": healing.fields,
+        "last": last.collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "grib", "table", "dataset", "storage",
         ],
-        &["tokio"],
+        &["rustix", "tokio"],
     ),
     ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),
     (

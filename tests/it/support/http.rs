@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     UnknownSize,
     /// Another `ETag` than before, and the same bytes.
     OtherETag,
+    /// No `ETag`.
+    NoETag,
     /// The right length, but the byte at this offset of the body is changed.
     Flip(usize),
     /// Status 200 and a web page.
@@ -354,11 +356,12 @@ impl Shared {
             Some(Fault::OtherETag) => "\"other\"",
             _ => object.etag.as_str(),
         };
-        let mut headers = vec![
-            format!("ETag: {etag}"),
+        let tag = (!matches!(fault, Some(Fault::NoETag))).then(|| format!("ETag: {etag}"));
+        let mut headers: Vec<String> = tag.into_iter().collect();
+        headers.extend([
             "Last-Modified: Sun, 22 Nov 2026 06:00:00 GMT".to_owned(),
             "Accept-Ranges: bytes".to_owned(),
-        ];
+        ]);
         let range = request
             .headers
             .get("range")

@@ -1,5 +1,7 @@
 //! Storage against a server that misbehaves: each fault ends as the right bytes or as an honest error, by its deadline.
 
+mod join;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,20 @@ async fn read_with(
 
 fn right(bytes: &Bytes) {
     assert_eq!(&bytes[..], &object()[1000..21_000]);
+}
+
+/// Reads [`RANGE`] and finds it right.
+async fn reads_right(storage: &Storage, location: &Location) {
+    match storage.get(location, RANGE, Short::Refuse).await {
+        Ok(fetched) => right(&fetched.bytes),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The error of a read of [`RANGE`].
+async fn error_of(storage: &Storage, location: &Location) -> StorageError {
+    let read = storage.get(location, RANGE, Short::Refuse).await;
+    read.unwrap_err()
 }
 
 #[tokio::test]
@@ -227,10 +243,7 @@ async fn a_hang_ends_at_the_deadline() {
     })
     .unwrap();
     let started = Instant::now();
-    let error = storage
-        .get(&location, RANGE, Short::Refuse)
-        .await
-        .unwrap_err();
+    let error = error_of(&storage, &location).await;
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let elapsed = started.elapsed();
     assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(1));
@@ -242,23 +255,14 @@ async fn retry_after_is_honoured() {
     let busy = Fault::Answer(503, vec!["Retry-After: 1".to_owned()], String::new());
     server.fault(PATH, busy.times(1));
     let started = Instant::now();
-    right(
-        &storage()
-            .get(&location, RANGE, Short::Refuse)
-            .await
-            .unwrap()
-            .bytes,
-    );
+    reads_right(&storage(), &location).await;
     assert!(started.elapsed() >= Duration::from_secs(1));
 
     // A wait beyond the deadline is not waited for.
     let closed = Fault::Answer(429, vec!["Retry-After: 3600".to_owned()], String::new());
     server.fault(PATH, closed);
     let started = Instant::now();
-    let error = storage()
-        .get(&location, RANGE, Short::Refuse)
-        .await
-        .unwrap_err();
+    let error = error_of(&storage(), &location).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(started.elapsed() < Duration::from_secs(1));
 }
@@ -268,13 +272,7 @@ async fn a_connection_is_kept_between_reads() {
     let (server, location) = served();
     let storage = storage();
     for _ in 0..5 {
-        right(
-            &storage
-                .get(&location, RANGE, Short::Refuse)
-                .await
-                .unwrap()
-                .bytes,
-        );
+        reads_right(&storage, &location).await;
     }
     assert_eq!(server.connections(), 1);
 }
@@ -285,10 +283,7 @@ async fn nobody_there_is_told_soon() {
     let location = location(&server.url(PATH));
     drop(server);
     let started = Instant::now();
-    let error = storage()
-        .get(&location, RANGE, Short::Refuse)
-        .await
-        .unwrap_err();
+    let error = error_of(&storage(), &location).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(error.to_string().contains("cannot connect"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(2));
@@ -338,17 +333,8 @@ async fn redirects_are_followed_to_data_but_not_to_a_login_page() {
     server.fault(PATH, Fault::Redirect("/login".to_owned()));
     server.fault("/login", Fault::Page);
     let storage = storage();
-    right(
-        &storage
-            .get(&location, RANGE, Short::Refuse)
-            .await
-            .unwrap()
-            .bytes,
-    );
-    let error = storage
-        .get(&location, RANGE, Short::Refuse)
-        .await
-        .unwrap_err();
+    reads_right(&storage, &location).await;
+    let error = error_of(&storage, &location).await;
     assert_eq!(error.kind(), ErrorKind::NotData, "{error}");
     let error = storage.get_whole(&location, 1 << 20).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotData, "{error}");
@@ -372,19 +358,10 @@ async fn urls_reach_the_server_as_they_are_and_queries_are_not_shown() {
     server.put("/a//b c/x.grib2", object());
     let signed = location(&format!("{}?sig=HUSH%2F", server.url("/a//b%20c/x.grib2")));
     let storage = storage();
-    right(
-        &storage
-            .get(&signed, RANGE, Short::Refuse)
-            .await
-            .unwrap()
-            .bytes,
-    );
+    reads_right(&storage, &signed).await;
     assert_eq!(server.requests()[0].path, "/a//b c/x.grib2?sig=HUSH%2F");
     server.remove("/a//b c/x.grib2");
-    let error = storage
-        .get(&signed, RANGE, Short::Refuse)
-        .await
-        .unwrap_err();
+    let error = error_of(&storage, &signed).await;
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let message = format!("{error} {error:?}");
     assert!(!message.contains("HUSH"), "{message}");
@@ -458,13 +435,7 @@ async fn a_slow_origin_does_not_stall_another() {
     };
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();
-    right(
-        &storage
-            .get(&quick_location, RANGE, Short::Refuse)
-            .await
-            .unwrap()
-            .bytes,
-    );
+    reads_right(&storage, &quick_location).await;
     assert!(started.elapsed() < Duration::from_millis(200));
     for read in waiting.await.unwrap() {
         assert_eq!(read.unwrap_err().kind(), ErrorKind::TimedOut);
@@ -518,13 +489,7 @@ async fn keys_of_the_environment_sign_unless_anonymous() {
     ];
     let storage = own_endpoint(&server, &keys);
     let place = location("s3://bucket/a");
-    right(
-        &storage
-            .get(&place, RANGE, Short::Refuse)
-            .await
-            .unwrap()
-            .bytes,
-    );
+    reads_right(&storage, &place).await;
     let signature = server.requests()[0].authorization.clone().unwrap();
     assert!(signature.contains("Credential=AK/"), "{signature}");
     assert!(!signature.contains("HUSH"));
@@ -532,7 +497,7 @@ async fn keys_of_the_environment_sign_unless_anonymous() {
 
     server.forget();
     server.fault("/bucket/a", Fault::Status(403));
-    let error = storage.get(&place, RANGE, Short::Refuse).await.unwrap_err();
+    let error = error_of(&storage, &place).await;
     assert_eq!(error.kind(), ErrorKind::Forbidden);
     assert!(error.to_string().ends_with("try --anonymous"), "{error}");
     assert_eq!(server.requests().len(), 1);
@@ -593,7 +558,7 @@ async fn a_profile_signs_and_a_wrong_one_is_told() {
     };
     let place = location("s3://bucket/a");
     let lab = with("lab").unwrap();
-    right(&lab.get(&place, RANGE, Short::Refuse).await.unwrap().bytes);
+    reads_right(&lab, &place).await;
     let signature = server.requests()[0].authorization.clone().unwrap();
     assert!(signature.contains("Credential=LAB/"), "{signature}");
     let error = with("home").unwrap_err();
@@ -705,7 +670,7 @@ async fn files_are_storage_too() {
     let folder = tempfile::tempdir().unwrap();
     let storage = storage();
     let place = Location::from_path(&folder.path().join("deep/a b.grib2"));
-    let error = storage.get(&place, RANGE, Short::Refuse).await.unwrap_err();
+    let error = error_of(&storage, &place).await;
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     storage.put(&place, Bytes::from(object())).await.unwrap();
     let fetched = storage.get(&place, RANGE, Short::Refuse).await.unwrap();
