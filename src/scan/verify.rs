@@ -1,5 +1,5 @@
-//! Holding an index file against the GRIB beside it: section 0 of its last message and of another always, a few whole headers where
-//! it looks wrong, section 0 of every message where that is wanted.
+//! Holding an index file against the GRIB beside it: section 0 of its last message always (and of some others on
+//! disk), a few whole headers where it looks wrong, section 0 of every message where that is wanted.
 //!
 //! An index of another state of the file, or of another file, or one that lacks its end, does not place its last message where the object
 //! ends; so one read of 16 bytes disproves nearly all of them, and tells the object's size and age by the way.
@@ -19,10 +19,8 @@ use crate::time::step_text;
 /// Lines of a suspect index whose own headers are read.
 const SAMPLES: usize = 6;
 
-/// Messages other than the last whose section 0 is always read.
-const PROBES: usize = 1;
-
-/// The same for files on disk, where a read costs microseconds.
+/// Messages other than the last whose section 0 is always read of files on disk, where a read costs microseconds. Elsewhere a file
+/// costs two requests: its index and its last message.
 const PROBES_ON_DISK: usize = 64;
 
 /// Reads of section 0 that one file has under way.
@@ -115,7 +113,7 @@ pub(super) enum Unproven {
     Wrong(String),
 }
 
-/// Reads section 0 of the last message, which must end with the object, and of others: of many in a file on disk, of one elsewhere.
+/// Reads section 0 of the last message, which must end with the object, and of some others in a file on disk.
 pub(super) async fn probe(
     location: &Location,
     lines: &[IndexLine],
@@ -134,7 +132,7 @@ pub(super) async fn probe(
     let others = if location.to_path().is_some() {
         PROBES_ON_DISK
     } else {
-        PROBES
+        0
     };
     let last = section0(location, last_offset, last_length, exact, storage);
     let others = sample(location, &places, others)
@@ -164,12 +162,17 @@ fn sample<'a>(
     places: &'a [(u64, Option<u64>)],
     count: usize,
 ) -> impl Iterator<Item = (u64, Option<u64>)> + use<'a> {
-    let stride = places.len().div_ceil(count).max(1);
+    let stride = places.len().div_ceil(count.max(1)).max(1);
     let bytes = location.as_str().bytes();
     let start = bytes.fold(7_usize, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(usize::from(byte))
     });
-    places.iter().skip(start % stride).step_by(stride).copied()
+    places
+        .iter()
+        .skip(start % stride)
+        .step_by(stride)
+        .take(count)
+        .copied()
 }
 
 /// Reads section 0 of every message by 16 bytes: magic, edition and a total length that fits (`exact`: is equal to) the reference.
