@@ -139,7 +139,7 @@ pub(super) fn digest(table: &Table, row: &Row) -> String {
     for number in [row.reference.seconds(), row.window.start, row.window.end] {
         hash.update(number.to_le_bytes());
     }
-    hash.update(row.member.unwrap_or(u16::MAX).to_le_bytes());
+    hash.update(row.member.unwrap_or(i16::MIN).to_le_bytes());
     hash.update(row.offset.to_le_bytes());
     hash.update(length.to_le_bytes());
     hash.update(row.field.to_le_bytes());

@@ -2,7 +2,7 @@
 
 use crate::dataset::horizontal::describe;
 use crate::grib::grid::{Grid, GridError};
-use crate::grib::identity::{Identity, Product};
+use crate::grib::identity::{Identity, Member, Product};
 use crate::grib::section::{Field, GribError, Message};
 use crate::table::row::{Kind, Row};
 use crate::time::step_text;
@@ -124,7 +124,7 @@ pub(super) fn same_field(
             text(row.window.start, row.window.end),
         );
     }
-    let member = product.member.map(|member| member.number);
+    let member = product.member.map(Member::axis_number);
     if let (Some(wanted), true) = (row.member, expected.ensemble)
         && member != Some(wanted)
     {
