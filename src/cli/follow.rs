@@ -6,14 +6,14 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::mount::now;
-use crate::scan::{BadTable, Found, Library, Watch};
+use crate::scan::{BadTable, Found, Library, TableWatch};
 use crate::vfs::MountTree;
 
 /// Looks at the tables whenever they may have changed, as long as the mount lives.
 pub(super) async fn keep_up(
     tree: Arc<MountTree>,
     library: Library,
-    mut watch: Watch,
+    mut watch: TableWatch,
     bad: Vec<BadTable>,
 ) {
     let mut told: HashSet<BadTable> = HashSet::new();

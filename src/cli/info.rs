@@ -110,7 +110,7 @@ fn print(source: &str, table: &Table, collection: &Collection) {
                 group
                     .members
                     .iter()
-                    .map(u16::to_string)
+                    .map(i16::to_string)
                     .collect::<Vec<_>>()
                     .join(" ")
             );

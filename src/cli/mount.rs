@@ -1,6 +1,7 @@
 //! `gribfs mount`: a table at a directory, in the background once it answers.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,9 +19,10 @@ use crate::fuse::{
     Ended, MountConfig, MountError, Session, Signals, mount, open_files_limit, options,
 };
 use crate::location::Location;
-use crate::scan::{Found, Library, SaveError, Watch};
+use crate::scan::{Found, Library, SaveError, TableWatch};
 use crate::storage::Storage;
-use crate::store::{FieldReader, ReaderConfig};
+use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
+use crate::telemetry::endpoint;
 use crate::time::Instant;
 use crate::vfs::{Follow, MountTree, TreeConfig};
 
@@ -51,6 +53,18 @@ pub(super) struct MountArgs {
     /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
     #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
     look_ahead: usize,
+    /// Serve the counters of .gribfs/metrics over HTTP at this address or port of 127.0.0.1
+    #[arg(long, value_name = "ADDRESS", value_parser = endpoint::address)]
+    metrics_addr: Option<SocketAddr>,
+    /// Keep messages on disk in this directory; several mounts may share it
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Most bytes kept there
+    #[arg(long, value_name = "BYTES", default_value = CACHE_SIZE, value_parser = config::byte_count, requires = "cache_dir")]
+    cache_size: u64,
+    /// Where a message is not where its index says: search for it in its file, or fail
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    on_stale: StaleArg,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
@@ -66,6 +80,19 @@ pub(super) struct MountArgs {
     view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
+}
+
+/// Default of `--cache-size`: some days of one model, and little beside the disks of today.
+const CACHE_SIZE: &str = "20G";
+
+/// `--on-stale`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum StaleArg {
+    /// Search for it by the headers of the file
+    #[default]
+    Heal,
+    /// The read fails
+    Fail,
 }
 
 pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
@@ -110,6 +137,7 @@ fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
 
 /// Mounts and serves; tells `child`'s parent how the start went.
 fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> {
+    super::allocator::give_back();
     let runtime = runtime()?;
     let started = start(args, &runtime);
     let (session, signals) = match (started, child) {
@@ -160,6 +188,11 @@ fn start(
     let signals = Signals::listen(runtime.handle())
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     let tree = tree(args, &source, storage, runtime)?;
+    if let Some(address) = args.metrics_addr {
+        let shown = Arc::clone(&tree);
+        endpoint::serve(address, runtime.handle(), move || shown.metrics())
+            .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))?;
+    }
     let mut mount_config = MountConfig {
         source_name: source.as_str().to_owned(),
         ..MountConfig::default()
@@ -196,7 +229,7 @@ fn tree(
     let most_open = open_files_limit() / 2;
     let library = Library::new(source.clone(), storage.clone(), handle.clone(), most_open);
     // From here on, so that nothing that comes meanwhile is missed.
-    let watch = follow.map(|_| Watch::new(source));
+    let watch = follow.map(|_| TableWatch::new(source));
     let found = runtime
         .block_on(library.look())
         .map_err(|error| load_failure(&error))?;
@@ -204,7 +237,19 @@ fn tree(
         None => mounted(args, source, &found)?,
         Some(follow) => followed(args, &found, follow)?,
     };
+    // The background process leaves this directory.
+    let here = config::working_directory().unwrap_or_default();
+    let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
+    let disk = cache_dir
+        .as_deref()
+        .map(|path| disk_cache(path, args.cache_size));
     let reader_config = ReaderConfig {
+        disk: disk.transpose()?,
+        on_stale: match args.on_stale {
+            StaleArg::Heal => OnStale::Heal,
+            StaleArg::Fail => OnStale::Fail,
+        },
+        corrections: cache_dir.or_else(config::state_directory),
         memory_bytes: args.memory.unwrap_or_else(config::memory_default),
         look_ahead: args.look_ahead,
         view: collection.selection.view.clone(),
@@ -226,6 +271,15 @@ fn tree(
         runtime.spawn(task);
     }
     Ok(tree)
+}
+
+fn disk_cache(directory: &Path, limit_bytes: u64) -> Result<Arc<DiskCache>, Failure> {
+    let config = DiskConfig {
+        directory: directory.to_owned(),
+        limit_bytes,
+    };
+    let opened = DiskCache::open(&config);
+    opened.map_err(|error| Failure::usage(format!("--cache-dir {}: {error}", directory.display())))
 }
 
 /// The collection of a mount that stays as it is: something must be there to show, and all of it must be readable.

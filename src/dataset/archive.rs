@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::table::manifest::{Manifest, TableEntry};
 use crate::table::meta::Summary;
-use crate::table::row::{GridRecord, Kind, Status, Table};
+use crate::table::row::{GridRecord, Kind, Table};
 use crate::time::{Instant, Window};
 
 /// Number of a row among all that a process has seen.
@@ -37,6 +37,12 @@ pub trait RowSource: Send + Sync + fmt::Debug {
     /// The same if it is in memory. Answers at once.
     fn peek(&self, row: RowId) -> Option<(Arc<Table>, usize)>;
 
+    /// All rows of a row's table that lie in the same object. May read a file or ask a server.
+    ///
+    /// # Errors
+    /// As [`RowSource::locate`].
+    fn companions(&self, row: RowId) -> Result<Arc<Table>, String>;
+
     /// A row that came later for the same cell of the same run as one that had not arrived. May read a file or ask a server.
     fn arrived(&self, _pending: RowId) -> Option<RowId> {
         None
@@ -57,7 +63,7 @@ pub struct Span {
     /// Its windows, ascending by end, then start.
     pub windows: Arc<[Window]>,
     /// Its members, ascending; `None` stands for rows without one.
-    pub members: Arc<[Option<u16>]>,
+    pub members: Arc<[Option<i16>]>,
 }
 
 /// What parts of one product share: kinds in the order of their rows, and what these span.
@@ -113,6 +119,19 @@ impl RowSource for InMemory {
     fn locate(&self, row: RowId) -> Result<(Arc<Table>, usize), String> {
         self.peek(row)
             .ok_or_else(|| format!("the table has no row {row}"))
+    }
+
+    fn companions(&self, row: RowId) -> Result<Arc<Table>, String> {
+        let (table, at) = self.locate(row)?;
+        let object = table.rows.get(at).map(|row| row.object);
+        let rows = table.rows.iter().filter(|row| Some(row.object) == object);
+        Ok(Arc::new(Table {
+            rows: rows.cloned().collect(),
+            objects: table.objects.clone(),
+            kinds: table.kinds.clone(),
+            grids: table.grids.clone(),
+            complete_runs: Vec::new(),
+        }))
     }
 
     fn peek(&self, row: RowId) -> Option<(Arc<Table>, usize)> {
@@ -252,8 +271,8 @@ impl Archive {
             .any(|part| part.complete_runs.contains(&run))
     }
 
-    /// Status and reference of a row: what tells whether two rows are the same message.
-    pub(super) fn reference(&self, row: RowId) -> Option<(String, u64, u16)> {
+    /// Where a row's message lies, and whether it is a member of an ensemble by its own word.
+    pub(super) fn reference(&self, row: RowId) -> Option<Reference> {
         let part = self
             .parts
             .iter()
@@ -262,10 +281,23 @@ impl Archive {
         let whole = part.layout.spans.is_empty();
         let range = if whole { 0..part.rows } else { at..at + 1 };
         let table = part.source.rows(range).ok()?;
-        let row = table
-            .rows
-            .get(if whole { usize::try_from(at).ok()? } else { 0 })?;
+        let at = if whole { usize::try_from(at).ok()? } else { 0 };
+        let row = table.rows.get(at)?;
         let object = table.objects.get(row.object as usize)?;
-        (row.status == Status::Placed).then(|| (object.location.to_string(), row.offset, row.field))
+        let kind = table.kinds.get(row.kind as usize)?;
+        Some(Reference {
+            place: (object.location.to_string(), row.offset, row.field),
+            is_member: kind
+                .identity
+                .as_ref()
+                .is_some_and(|identity| identity.ensemble),
+        })
     }
+}
+
+/// Where a message lies, and whether it is a member of an ensemble.
+#[derive(Debug)]
+pub(super) struct Reference {
+    pub(super) place: (String, u64, u16),
+    pub(super) is_member: bool,
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use super::archive::{Archive, RowId, Span};
+use super::archive::{Archive, Reference, RowId, Span};
 use super::cells::{CellKey, CellState, Cells, Claim};
 use super::collection::{Collection, FieldArray, GridGroup};
 use super::place::{ArrayDraft, GroupDraft, Place, place_kinds};
@@ -83,19 +83,19 @@ impl Collection {
 #[derive(Debug)]
 struct Axes {
     runs: Vec<Instant>,
-    groups: Vec<(Vec<i64>, Vec<u16>)>,
+    groups: Vec<(Vec<i64>, Vec<i16>)>,
 }
 
 impl Axes {
     fn of(rows: &Rows<'_>, drafts: &[GroupDraft], places: &[Vec<Place>]) -> Self {
         let mut runs = BTreeSet::new();
-        let mut groups: Vec<(BTreeSet<i64>, BTreeSet<u16>)> =
+        let mut groups: Vec<(BTreeSet<i64>, BTreeSet<i16>)> =
             drafts.iter().map(|_| Default::default()).collect();
         let places_of = |kind: Option<&u32>| {
             let places = kind.and_then(|kind| places.get(*kind as usize));
             places.map_or(&[][..], Vec::as_slice)
         };
-        let mut add = |place: &Place, windows: &[Window], members: &[Option<u16>]| {
+        let mut add = |place: &Place, windows: &[Window], members: &[Option<i16>]| {
             let array = drafts
                 .get(place.group)
                 .and_then(|draft| draft.arrays.get(place.array));
@@ -147,7 +147,7 @@ impl Axes {
 }
 
 /// The member that a row is in an array; a forecast without a member among members is the control.
-fn member_of(array: &ArrayDraft, member: Option<u16>) -> Option<u16> {
+fn member_of(array: &ArrayDraft, member: Option<i16>) -> Option<i16> {
     array.members.then(|| member.unwrap_or(0))
 }
 
@@ -169,7 +169,7 @@ struct Filling<'a> {
 type StepsKey = (*const Window, usize, Option<i64>);
 
 /// Where a kind's members lie, the group, and whether its array has members.
-type MembersKey = (*const Option<u16>, usize, bool);
+type MembersKey = (*const Option<i16>, usize, bool);
 
 /// Lists that the slabs of one layout share.
 #[derive(Default)]
@@ -390,28 +390,31 @@ fn covers(buckets: &FieldArray, total: &FieldArray) -> bool {
 }
 
 /// Of several rows for one cell: the placed one, if all placed ones refer to the same bytes; else none can be trusted.
+///
+/// A forecast that is no member stands for the control only where the ensemble has none of its own.
 fn settle(archive: &Archive, same: &[Claim]) -> Claim {
-    let mut placed = same.iter().filter(|claim| claim.present);
-    let Some(best) = placed.next().or(same.first()).copied() else {
-        return Claim {
-            key: CellKey {
-                run: 0,
-                step: 0,
-                level: 0,
-                member: 0,
-            },
-            row: RowId::MAX,
-            present: false,
-            start: 0,
-        };
+    let placed = same.iter().filter(|claim| claim.present);
+    let mut placed: Vec<(Claim, Option<Reference>)> = placed
+        .map(|claim| (*claim, archive.reference(claim.row)))
+        .collect();
+    let is_member = |(_, reference): &(Claim, Option<Reference>)| {
+        reference
+            .as_ref()
+            .is_some_and(|reference| reference.is_member)
     };
-    let reference = |claim: &Claim| archive.reference(claim.row);
-    let agree = placed.all(|other| {
-        let (one, two) = (reference(&best), reference(other));
-        one.is_some() && one == two
-    });
-    Claim {
-        present: best.present && agree,
-        ..best
+    if placed.iter().any(is_member) {
+        placed.retain(is_member);
+    }
+    let place = |reference: &Option<Reference>| reference.as_ref().map(|at| at.place.clone());
+    match placed.as_slice() {
+        [] => same.first().copied().unwrap_or(Claim::NONE),
+        [(best, reference), others @ ..] => Claim {
+            present: others.is_empty()
+                || (reference.is_some()
+                    && others
+                        .iter()
+                        .all(|(_, other)| place(other) == place(reference))),
+            ..*best
+        },
     }
 }

@@ -43,6 +43,21 @@ pub(super) struct Claim {
     pub(super) start: i64,
 }
 
+impl Claim {
+    /// No row's claim to any cell.
+    pub(super) const NONE: Self = Self {
+        key: CellKey {
+            run: 0,
+            step: 0,
+            level: 0,
+            member: 0,
+        },
+        row: RowId::MAX,
+        present: false,
+        start: 0,
+    };
+}
+
 /// The cells of one array.
 #[derive(Clone, Debug, Default)]
 pub struct Cells {

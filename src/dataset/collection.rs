@@ -40,7 +40,7 @@ pub struct GridGroup {
     /// Steps that exist, in seconds, ascending.
     pub steps: Vec<i64>,
     /// Members that exist, ascending.
-    pub members: Vec<u16>,
+    pub members: Vec<i16>,
     /// Level axes.
     pub levels: Vec<LevelAxis>,
     /// Arrays, by name.

@@ -122,7 +122,7 @@ impl Filesystem for Adapter {
 
     fn read(
         &self,
-        _request: &Request,
+        request: &Request,
         inode: INodeNo,
         _handle: FileHandle,
         offset: u64,
@@ -131,8 +131,9 @@ impl Filesystem for Adapter {
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let id = request.unique();
         self.when_ready("read", inode, None, move |own| {
-            own.answer_read(inode, offset, size, reply);
+            own.answer_read(id, inode, offset, size, reply);
         });
     }
 

@@ -29,6 +29,7 @@ pub mod daemon;
 mod device;
 mod errno;
 mod error;
+mod failure_log;
 pub mod holders;
 mod limits;
 pub mod mounts;

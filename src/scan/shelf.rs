@@ -109,6 +109,31 @@ impl RowSource for Shelf {
         Some((table, usize::try_from(position % BLOCK_ROWS).ok()?))
     }
 
+    fn companions(&self, row: RowId) -> Result<Arc<Table>, String> {
+        let (table, at) = self.locate(row)?;
+        let object = |table: &Table, row: &Row| table.objects.get(row.object as usize).cloned();
+        let wanted = table.rows.get(at).and_then(|row| object(&table, row));
+        let part = self
+            .part_of(row)
+            .ok_or_else(|| format!("the table of row {row} is shown no more"))?;
+        let mut found = Table {
+            kinds: table.kinds.clone(),
+            grids: table.grids.clone(),
+            objects: wanted.clone().into_iter().collect(),
+            ..Table::default()
+        };
+        for block in 0..part.rows.div_ceil(BLOCK_ROWS) {
+            let table = part.block(self, block)?;
+            let rows = table.rows.iter();
+            let same = rows.filter(|row| object(&table, row) == wanted);
+            found.rows.extend(same.map(|row| Row {
+                object: 0,
+                ..row.clone()
+            }));
+        }
+        Ok(Arc::new(found))
+    }
+
     fn arrived(&self, pending: RowId) -> Option<RowId> {
         if let Some(known) = lock(&self.arrived).get(&pending) {
             return Some(*known);

@@ -5,18 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 
+use super::buffers::Buffers;
 use super::failure::FailureKind;
+use super::heal::Healer;
+use super::origin::{Came, Origin};
 use super::reader::ReaderConfig;
+use super::rescan::HealError;
+use super::rows::Located;
+use super::side::Place;
 use super::verify::{VerifyError, verify};
 use crate::dataset::archive::{RowId, RowSource};
 use crate::dataset::{Crop, GridView};
 use crate::grib::decode::{DecodeError, Packed, decode, decode_range};
 use crate::grib::grid::Grid;
-use crate::location::{ByteRange, Location};
-use crate::storage::{ErrorKind, Fetched, Short, Storage, StorageError};
-use crate::table::row::{Object, Row, Status, Table};
+use crate::location::ByteRange;
+use crate::storage::{ErrorKind, Short, Storage, StorageError};
+use crate::table::row::{Row, Status, Table};
 
 /// What a message is taken to be where the table does not know: the last of a file, whose index line tells no end.
 const UNKNOWN_MESSAGE_BYTES: u64 = 1 << 20;
@@ -38,6 +45,12 @@ pub(super) enum FetchError {
     Verify(#[from] VerifyError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The index is stale, and the message was not found elsewhere.
+    #[error("{error}; {healing}")]
+    Stale {
+        error: Box<FetchError>,
+        healing: HealError,
+    },
     #[error("{0}")]
     Pending(String),
     #[error("the table can no longer be read: {0}")]
@@ -66,55 +79,86 @@ impl FetchError {
             Self::Changed { .. } => FailureKind::Changed,
             Self::Lost(_) => FailureKind::Unavailable,
             Self::Verify(_) | Self::Decode(_) => FailureKind::Invalid,
+            Self::Stale { error, healing } => match healing {
+                HealError::Walk {
+                    kind: kind @ (FailureKind::Changed | FailureKind::TimedOut),
+                    ..
+                } => *kind,
+                HealError::Waiting => FailureKind::TimedOut,
+                HealError::Walk { .. }
+                | HealError::Absent
+                | HealError::Ambiguous(_)
+                | HealError::Unmoved => error.kind(),
+            },
             Self::Pending(_) => FailureKind::Pending,
             Self::Internal(_) => FailureKind::Internal,
         }
     }
 }
 
-/// Identity of an object's content as first seen: size and `ETag`.
-#[derive(Clone, Debug, Default)]
-struct Pin {
-    size: Option<u64>,
-    etag: Option<String>,
-}
-
 /// What a fetch needs; shared by all flights.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) rows: Arc<dyn RowSource>,
-    pub(super) storage: Storage,
+    rows: Arc<dyn RowSource>,
+    pub(super) origin: Arc<Origin>,
+    pub(super) healer: Healer,
     view: GridView,
     /// Grids met so far by their section 3, each as it is delivered.
     grids: Mutex<HashMap<Vec<u8>, Option<Arc<Delivered>>>>,
-    pins: Mutex<HashMap<Location, Pin>>,
     /// Bytes of the largest field met so far.
     largest_field: AtomicU64,
+    buffers: Arc<Buffers>,
     /// Decoding takes a core each: no more at once than there are.
     cores: Semaphore,
+}
+
+/// A grid, and the part of it that is delivered, if not all.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) grid: Grid,
+    crop: Option<Crop>,
+}
+
+/// Bytes that reading a row takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Of its message.
+    pub(super) message: u64,
+    /// In memory meanwhile.
+    pub(super) memory: u64,
 }
 
 impl Source {
     pub(super) fn new(rows: Arc<dyn RowSource>, storage: Storage, config: &ReaderConfig) -> Self {
         Self {
             rows,
-            storage,
+            origin: Arc::new(Origin::new(storage, config.disk.clone())),
+            healer: Healer::new(config.on_stale, config.corrections.as_deref()),
             view: config.view.clone(),
             grids: Mutex::default(),
-            pins: Mutex::default(),
             largest_field: AtomicU64::new(0),
+            // One for each that decodes, and one for each that is being handed out meanwhile.
+            buffers: Buffers::new(2 * config.cores),
             cores: Semaphore::new(config.cores.max(1)),
         }
     }
 
+    /// A row if it is in memory.
+    pub(super) fn peek(&self, row: RowId) -> Option<Located> {
+        let (table, at) = self.rows.peek(row)?;
+        self.origin.objects.located(row, table, at).ok()
+    }
+
     /// The row of a number. Waits for a file or a server, on a thread for that.
-    pub(super) async fn locate(self: &Arc<Self>, row: RowId) -> Result<LocatedRow, FetchError> {
-        if let Some((table, at)) = self.rows.peek(row) {
-            return Ok(LocatedRow { table, at });
+    pub(super) async fn locate(self: &Arc<Self>, row: RowId) -> Result<Located, FetchError> {
+        if let Some(located) = self.peek(row) {
+            return Ok(located);
         }
         let source = Arc::clone(self);
-        let located =
-            tokio::task::spawn_blocking(move || LocatedRow::of(source.rows.as_ref(), row));
+        let located = tokio::task::spawn_blocking(move || {
+            let (table, at) = source.rows.locate(row).map_err(FetchError::Lost)?;
+            source.origin.objects.located(row, table, at)
+        });
         located.await.unwrap_or_else(|panic| {
             Err(FetchError::Internal(format!(
                 "looking up a row ended abnormally: {panic}"
@@ -122,8 +166,20 @@ impl Source {
         })
     }
 
+    /// All rows that the table has of an object. Waits for a file or a server.
+    pub(super) fn rows_in(&self, object: u32) -> Result<Arc<Table>, FetchError> {
+        let row = self.origin.objects.a_row_of(object);
+        let row = row.ok_or_else(|| missing("object"))?;
+        self.rows.companions(row).map_err(FetchError::Lost)
+    }
+
+    /// The row that came later for the cell of one that had not arrived. Waits for a file or a server.
+    pub(super) fn arrived(&self, pending: RowId) -> Option<RowId> {
+        self.rows.arrived(pending)
+    }
+
     /// A grid as it is delivered.
-    fn grid(&self, section3: &[u8]) -> Option<Arc<Delivered>> {
+    pub(super) fn grid(&self, section3: &[u8]) -> Option<Arc<Delivered>> {
         let mut grids = self.grids.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = grids.get(section3) {
             return known.clone();
@@ -137,9 +193,9 @@ impl Source {
     }
 
     /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid (of the part delivered) one after the
-    /// other.
-    pub(super) async fn field(self: Arc<Self>, located: LocatedRow) -> Result<Bytes, FetchError> {
-        let row = located.row()?;
+    /// other. Where the index is stale, the message is read from where it is.
+    pub(super) async fn field(self: Arc<Self>, at: &Located) -> Result<Bytes, FetchError> {
+        let row = &at.row;
         if row.status != Status::Placed {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
             return Err(FetchError::Pending(format!(
@@ -147,29 +203,134 @@ impl Source {
                 row.status.as_str()
             )));
         }
-        let object = located
-            .table
-            .objects
-            .get(row.object as usize)
-            .ok_or_else(|| missing("object"))?;
-        let range = ByteRange {
-            offset: row.offset,
-            length: row.length,
-        };
-        let fetched = self
-            .storage
-            .get(&object.location, range, Short::Refuse)
-            .await?;
-        self.pin(object, &fetched)?;
+        if let Some(place) = self.healer.known(&self, at).await {
+            match self.field_at(at, place).await {
+                Err(error) if self.shows_stale(row, place, &error) => {
+                    self.healer.doubt(row.object);
+                }
+                Ok(field) => {
+                    self.healer.served();
+                    return Ok(field);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let listed = Place::listed(row);
+        match self.field_at(at, listed).await {
+            // In a box: a future that is seldom needed must not make this one large.
+            Err(error) if self.healer.heals() && self.shows_stale(row, listed, &error) => {
+                self.healed_field(at, error).boxed().await
+            }
+            done => done,
+        }
+    }
 
+    /// The field of a row whose index turned out to be stale by `error`.
+    async fn healed_field(
+        self: &Arc<Self>,
+        at: &Located,
+        error: FetchError,
+    ) -> Result<Bytes, FetchError> {
+        let row = &at.row;
+        let stale = |error, healing| FetchError::Stale {
+            error: Box::new(error),
+            healing,
+        };
+        if let FetchError::Storage(_) = &error
+            && self
+                .origin
+                .pins
+                .of(&self.origin.objects, row.object)
+                .size
+                .is_none()
+        {
+            // Short for the range, or cut on its way? The object's size tells.
+            let start = ByteRange::new(0, 1);
+            let told = self.origin.fetch(row.object, start, Short::Allow).await;
+            if told.is_err() || !self.shows_stale(row, Place::listed(row), &error) {
+                return Err(error);
+            }
+        }
+        let place = match self.healer.find(self, at).await {
+            Ok(place) => place,
+            Err(healing) => return Err(stale(error, healing)),
+        };
+        let field = self.field_at(at, place).await;
+        match &field {
+            Ok(_) => self.healer.served(),
+            Err(error) if self.shows_stale(row, place, error) => self.healer.doubt(row.object),
+            Err(_) => {}
+        }
+        field
+    }
+
+    /// Whether an error says that the message is not where it was read, rather than that it cannot be had.
+    fn shows_stale(&self, row: &Row, place: Place, error: &FetchError) -> bool {
+        match error {
+            FetchError::Verify(error) => !matches!(error, VerifyError::Unknown),
+            // The object ends before the message does; unless its size says otherwise, and bodies were cut short on their way.
+            FetchError::Storage(error) => {
+                let end = place.offset.saturating_add(place.length.unwrap_or(1));
+                let size = self.origin.pins.of(&self.origin.objects, row.object).size;
+                error.kind() == ErrorKind::Truncated && size.is_none_or(|size| end > size)
+            }
+            FetchError::Changed { .. }
+            | FetchError::Decode(_)
+            | FetchError::Stale { .. }
+            | FetchError::Pending(_)
+            | FetchError::Lost(_)
+            | FetchError::Internal(_) => false,
+        }
+    }
+
+    /// Fetches, verifies and decodes a row's message from a place.
+    async fn field_at(self: &Arc<Self>, at: &Located, place: Place) -> Result<Bytes, FetchError> {
+        let row = Row {
+            offset: place.offset,
+            length: place.length,
+            field: place.field,
+            ..at.row.clone()
+        };
+        let at = Located {
+            row,
+            table: Arc::clone(&at.table),
+        };
+        let (object, range) = (at.row.object, place.range());
+        let came = self.origin.get(object, range, false).await?;
+        let outcome = self.decoded(&at, &came).await;
+        let fault = matches!(outcome, Err(FetchError::Verify(_) | FetchError::Decode(_)));
+        if came.from_disk && fault {
+            self.origin.discard(object, range, &came.version);
+            let came = self.origin.get(object, range, true).await?;
+            let outcome = self.decoded(&at, &came).await;
+            return self.kept(object, range, came, outcome);
+        }
+        self.kept(object, range, came, outcome)
+    }
+
+    /// Keeps what came over the network and was right.
+    fn kept(
+        &self,
+        object: u32,
+        range: ByteRange,
+        came: Came,
+        outcome: Result<Bytes, FetchError>,
+    ) -> Result<Bytes, FetchError> {
+        if outcome.is_ok() && !came.from_disk {
+            self.origin.keep(object, range, came.bytes, came.version);
+        }
+        outcome
+    }
+
+    /// Decodes on a thread for such work, as many at once as there are cores.
+    async fn decoded(self: &Arc<Self>, at: &Located, came: &Came) -> Result<Bytes, FetchError> {
         let permit = self
             .cores
             .acquire()
             .await
             .map_err(|closed| FetchError::Internal(closed.to_string()))?;
-        let source = Arc::clone(&self);
-        let decoded =
-            tokio::task::spawn_blocking(move || source.decode(&located, &fetched.bytes)).await;
+        let (source, at, bytes) = (Arc::clone(self), at.clone(), came.bytes.clone());
+        let decoded = tokio::task::spawn_blocking(move || source.decode(&at, &bytes)).await;
         drop(permit);
         decoded.unwrap_or_else(|panic| {
             Err(FetchError::Internal(format!(
@@ -178,11 +339,17 @@ impl Source {
         })
     }
 
+    /// Where a row's message lies, its object and range, if the row is in memory.
+    pub(super) fn reference(&self, row: RowId) -> Option<(u32, ByteRange)> {
+        let at = self.peek(row)?;
+        Some((at.row.object, Place::listed(&at.row).range()))
+    }
+
     /// Bytes of a row's message, and of memory while it is fetched and decoded: its message and the values of its grid. Guesses where
     /// the table does not know its end, or the row is not in memory.
     pub(super) fn sizes(&self, row: RowId) -> Sizes {
-        match self.rows.peek(row) {
-            Some((table, at)) => self.sizes_of(&LocatedRow { table, at }),
+        match self.peek(row) {
+            Some(at) => self.sizes_of(&at),
             None => Sizes {
                 message: UNKNOWN_MESSAGE_BYTES,
                 memory: UNKNOWN_MESSAGE_BYTES + self.largest_field.load(Ordering::Relaxed),
@@ -191,39 +358,22 @@ impl Source {
     }
 
     /// The same of a row that was looked up.
-    pub(super) fn sizes_of(&self, located: &LocatedRow) -> Sizes {
-        let length = located.row().ok().and_then(|row| row.length);
-        let message = length.unwrap_or(UNKNOWN_MESSAGE_BYTES);
-        let points = self
-            .delivered(located)
-            .map_or(0, |delivered| delivered.grid.points() as u64);
-        self.largest_field.fetch_max(points * 4, Ordering::Relaxed);
+    pub(super) fn sizes_of(&self, at: &Located) -> Sizes {
+        let message = at.row.length.unwrap_or(UNKNOWN_MESSAGE_BYTES);
+        let delivered = at.section3().ok().and_then(|section3| self.grid(section3));
+        let field = delivered.map_or(0, |delivered| delivered.grid.points() as u64 * 4);
+        self.largest_field.fetch_max(field, Ordering::Relaxed);
         Sizes {
             message,
-            memory: message + points * 4,
+            memory: message + field,
         }
     }
 
-    /// The grid of a row as it is delivered.
-    fn delivered(&self, located: &LocatedRow) -> Option<Arc<Delivered>> {
-        let row = located.row().ok()?;
-        let grid = located.table.kinds.get(row.kind as usize)?.grid?;
-        self.grid(&located.table.grids.get(grid as usize)?.section3)
-    }
-
-    fn decode(&self, located: &LocatedRow, bytes: &[u8]) -> Result<Bytes, FetchError> {
-        let row = located.row()?;
-        let kind = located
-            .table
-            .kinds
-            .get(row.kind as usize)
-            .ok_or_else(|| missing("kind"))?;
-        let section3 = kind
-            .grid
-            .and_then(|grid| located.table.grids.get(grid as usize))
-            .map_or(&[][..], |grid| &grid.section3);
+    fn decode(&self, at: &Located, bytes: &[u8]) -> Result<Bytes, FetchError> {
+        let (row, kind) = (&at.row, at.kind()?);
+        let section3 = at.section3()?;
         let delivered = self.grid(section3).ok_or_else(|| missing("grid"))?;
-        let (grid, crop) = (&delivered.grid, &delivered.crop);
+        let (grid, crop) = (&delivered.grid, delivered.crop.as_ref());
         let field = verify(bytes, row, kind, (grid, section3))?;
         let packed = Packed {
             points: grid.points(),
@@ -231,118 +381,35 @@ impl Source {
             bitmap: field.bitmap,
             section7: field.section7,
         };
-        Ok(little_endian(values_of(&packed, grid, crop.as_ref())?))
+        let values = self.values_of(&packed, grid, crop)?;
+        Ok(self.buffers.bytes_of(values))
     }
 
-    /// Holds an object to what it was when first seen (or indexed): its size and `ETag`.
-    fn pin(&self, object: &Object, fetched: &Fetched) -> Result<(), FetchError> {
-        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins.entry(object.location.clone()).or_insert_with(|| Pin {
-            size: object.size,
-            etag: object.etag.clone(),
-        });
-        if let (Some(before), Some(after)) = (pin.size, fetched.object_size)
-            && before != after
-        {
-            return Err(FetchError::Changed {
-                what: "size",
-                before: before.to_string(),
-                after: after.to_string(),
-            });
+    /// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.
+    fn values_of(
+        &self,
+        packed: &Packed<'_>,
+        grid: &Grid,
+        crop: Option<&Crop>,
+    ) -> Result<Vec<f32>, FetchError> {
+        if let Some(crop) = crop.filter(|_| grid.cell_order().is_row_major()) {
+            let cells = crop.cells_of_rows();
+            let mut rows = vec![0_f32; cells.len()];
+            decode_range(packed, cells.start, &mut rows)?;
+            return Ok(crop.take_of_rows(&rows));
         }
-        if let (Some(before), Some(after)) = (&pin.etag, &fetched.etag)
-            && before != after
-        {
-            return Err(FetchError::Changed {
-                what: "ETag",
-                before: before.clone(),
-                after: after.clone(),
-            });
-        }
-        pin.size = pin.size.or(fetched.object_size);
-        if pin.etag.is_none() {
-            pin.etag.clone_from(&fetched.etag);
-        }
-        Ok(())
+        let mut values = self.buffers.take(grid.points());
+        decode(packed, &mut values)?;
+        grid.cell_order()
+            .reorder(&mut values)
+            .map_err(|error| FetchError::Internal(error.to_string()))?;
+        Ok(match crop {
+            Some(crop) => crop.take(&values),
+            None => values,
+        })
     }
 }
 
-/// Bytes that reading a row takes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    /// Of its message.
-    pub(super) message: u64,
-    /// In memory meanwhile.
-    pub(super) memory: u64,
-}
-
-/// A grid, and the part of it that is delivered, if not all.
-#[derive(Debug)]
-struct Delivered {
-    grid: Grid,
-    crop: Option<Crop>,
-}
-
-/// A row, and the table that holds what it names.
-#[derive(Clone, Debug)]
-pub(super) struct LocatedRow {
-    pub(super) table: Arc<Table>,
-    at: usize,
-}
-
-impl LocatedRow {
-    fn of(rows: &dyn RowSource, row: RowId) -> Result<Self, FetchError> {
-        let (table, at) = rows.locate(row).map_err(FetchError::Lost)?;
-        Ok(Self { table, at })
-    }
-
-    pub(super) fn row(&self) -> Result<&Row, FetchError> {
-        self.table.rows.get(self.at).ok_or_else(|| missing("row"))
-    }
-}
-
-fn missing(what: &str) -> FetchError {
+pub(super) fn missing(what: &str) -> FetchError {
     FetchError::Internal(format!("the table lacks a {what} that a row names"))
-}
-
-/// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.
-fn values_of(
-    packed: &Packed<'_>,
-    grid: &Grid,
-    crop: Option<&Crop>,
-) -> Result<Vec<f32>, FetchError> {
-    if let Some(crop) = crop.filter(|_| grid.cell_order().is_row_major()) {
-        let cells = crop.cells_of_rows();
-        let mut rows = vec![0_f32; cells.len()];
-        decode_range(packed, cells.start, &mut rows)?;
-        return Ok(crop.take_of_rows(&rows));
-    }
-    let mut values = vec![0_f32; grid.points()];
-    decode(packed, &mut values)?;
-    grid.cell_order()
-        .reorder(&mut values)
-        .map_err(|error| FetchError::Internal(error.to_string()))?;
-    Ok(match crop {
-        Some(crop) => crop.take(&values),
-        None => values,
-    })
-}
-
-/// The values' bytes, without a copy on little-endian machines.
-fn little_endian(values: Vec<f32>) -> Bytes {
-    struct Owner(Vec<f32>);
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            bytemuck::cast_slice(&self.0)
-        }
-    }
-    let values = if cfg!(target_endian = "big") {
-        values
-            .into_iter()
-            .map(|value| f32::from_bits(value.to_bits().to_le()))
-            .collect()
-    } else {
-        values
-    };
-    Bytes::from_owner(Owner(values))
 }

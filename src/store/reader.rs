@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
@@ -11,18 +12,22 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::ahead::{Bet, Bets};
 use super::budget::{Budget, Lease};
 use super::cache::{FieldCache, Kept};
+use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
-use super::fetch::{FetchError, LocatedRow, Source};
+use super::fetch::{FetchError, Source};
+use super::heal::{HealStatistics, OnStale};
+use super::rows::Located;
+use super::side::Place;
 use super::walk::{Ahead, Walks};
 use crate::dataset::GridView;
 use crate::dataset::archive::{RowId, RowSource};
 use crate::storage::Storage;
-use crate::table::row::{Row, Table};
 use crate::time::step_text;
 
 /// How long a failure stands for the request that follows it. When a read fails, the kernel asks once more for the first page of
@@ -52,6 +57,13 @@ pub struct ReaderConfig {
     pub cores: usize,
     /// How each field is delivered: which part of it, turned how. Default: all of it as it is coded.
     pub view: GridView,
+    /// Messages on disk. Default: none are kept there.
+    pub disk: Option<Arc<DiskCache>>,
+    /// What becomes of messages that are not where the index says. Default: they are searched for, as archives are rewritten and their
+    /// indexes left as they were.
+    pub on_stale: OnStale,
+    /// Where the corrections of stale indexes are kept. Default: nowhere, they last as long as the reader.
+    pub corrections: Option<PathBuf>,
 }
 
 impl Default for ReaderConfig {
@@ -63,6 +75,9 @@ impl Default for ReaderConfig {
             look_ahead: 32,
             cores,
             view: GridView::default(),
+            disk: None,
+            on_stale: OnStale::default(),
+            corrections: None,
         }
     }
 }
@@ -101,6 +116,10 @@ pub struct Statistics {
     pub in_flight: u64,
     /// The last failures, the newest last.
     pub recent_failures: Vec<Failure>,
+    /// Messages on disk, if any are kept there.
+    pub disk: Option<DiskStatistics>,
+    /// Objects whose index is stale.
+    pub healing: HealStatistics,
 }
 
 /// Reads fields of a table.
@@ -245,45 +264,65 @@ impl FieldReader {
             return;
         }
         let mut walks = lock(&self.walks);
+        let mut flights = lock(&self.shared.flights);
+        let mut reserved = Vec::new();
         walks.get_or_insert_mut(array, || Walks::new(grid)).step(
             linear,
             waited,
             self.look_ahead,
-            |chunk| row_of(chunk).map_or(Ahead::Nothing, |row| self.fetch_ahead(row)),
+            |chunk| {
+                let Some(row) = row_of(chunk) else {
+                    return Ahead::Nothing;
+                };
+                if flights.contains_key(&row) || lock(&self.shared.cache).holds(row) {
+                    return Ahead::Asked;
+                }
+                match self.reserve(row) {
+                    Some((lease, bet)) => {
+                        reserved.push((row, lease, bet));
+                        Ahead::Asked
+                    }
+                    None => Ahead::Full,
+                }
+            },
         );
+        if reserved.is_empty() {
+            return;
+        }
+        let wanted: Vec<_> = reserved
+            .iter()
+            .filter_map(|(row, ..)| self.source.reference(*row))
+            .collect();
+        self.source.origin.expect(&wanted, &self.runtime);
+        self.ahead
+            .fetch_add(reserved.len() as u64, Ordering::Relaxed);
+        for (row, lease, bet) in reserved {
+            let departed = InFlight {
+                flight: self.depart(row, Some(lease)),
+                asked_bytes: 0,
+                bet: Some(bet),
+            };
+            flights.insert(row, departed);
+        }
     }
 
-    /// Fetches a field that nobody has asked for yet, if there is room for it.
-    fn fetch_ahead(&self, row: RowId) -> Ahead {
-        let mut flights = lock(&self.shared.flights);
-        if flights.contains_key(&row) || lock(&self.shared.cache).holds(row) {
-            return Ahead::Asked;
-        }
-        let Some(bet) = self.bets.place(self.source.sizes(row).message) else {
-            return Ahead::Full;
-        };
+    /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
+    fn reserve(&self, row: RowId) -> Option<(Lease, Bet)> {
+        let bet = self.bets.place(self.source.sizes(row).message)?;
         let needed = self.source.sizes(row).memory;
         let spare = self.budget.limit() / LEFT_TO_READERS;
-        let lease = loop {
+        loop {
             let (used, _) = self.budget.used();
             if used + needed + spare <= self.budget.limit()
                 && let Some(lease) = self.budget.try_take(needed)
             {
-                break lease;
+                return Some((lease, bet));
             }
             if !lock(&self.shared.cache).let_go_of_done() {
                 bet.called_off();
-                return Ahead::Full;
+                return None;
             }
-        };
-        self.ahead.fetch_add(1, Ordering::Relaxed);
-        let departed = InFlight {
-            flight: self.depart(row, Some(lease)),
-            asked_bytes: 0,
-            bet: Some(bet),
-        };
-        flights.insert(row, departed);
-        Ahead::Asked
+        }
     }
 
     fn standing_failure(&self, row: RowId) -> Option<ReadFailure> {
@@ -297,28 +336,36 @@ impl FieldReader {
         let source = Arc::clone(&self.source);
         let shared = Arc::clone(&self.shared);
         let (budget, failures) = (Arc::clone(&self.budget), Arc::clone(&self.failures));
-        let task = self.runtime.spawn(async move {
+        // The log of the requests below names the kernel's request that asked for the field.
+        let span = tracing::Span::current();
+        let flight = async move {
             let outcome = match source.locate(row).await {
-                Ok(located) => {
+                Ok(at) => {
                     let lease = match lease {
                         Some(lease) => lease,
                         None => {
                             let make_room = || lock(&shared.cache).make_room(Clock::now());
-                            let needed = source.sizes_of(&located).memory;
+                            let needed = source.sizes_of(&at).memory;
                             budget.take(needed, make_room).await
                         }
                     };
-                    let label = label(&located);
-                    let field = Arc::clone(&source).field(located).await;
+                    let field = Arc::clone(&source).field(&at).await;
+                    let range = Place::listed(&at.row).range();
+                    source.origin.expect_no_more(at.row.object, range);
                     field
                         .map(|field| leased(field, lease))
-                        .map_err(|error| failure(&label, &error))
+                        .map_err(|error| failure(&source, &at, &error))
                 }
-                Err(error) => Err(failure(&format!("row {row}"), &error)),
+                Err(error) => Err(ReadFailure {
+                    kind: error.kind(),
+                    message: format!("row {row}: {error}"),
+                    object: None,
+                }),
             };
             shared.land(row, &outcome, &failures);
             outcome
-        });
+        };
+        let task = self.runtime.spawn(flight.instrument(span));
         let shared = Arc::clone(&self.shared);
         async move {
             task.await.unwrap_or_else(|ended| {
@@ -326,6 +373,7 @@ impl FieldReader {
                 Err(ReadFailure {
                     kind: FailureKind::Internal,
                     message: format!("a read ended abnormally: {ended}"),
+                    object: None,
                 })
             })
         }
@@ -342,6 +390,7 @@ impl FieldReader {
         let failed = |ended: tokio::task::JoinError| ReadFailure {
             kind: FailureKind::Internal,
             message: format!("a computation ended abnormally: {ended}"),
+            object: None,
         };
         task.map(move |made| made.map_err(failed)).boxed()
     }
@@ -349,9 +398,7 @@ impl FieldReader {
     /// The row that came later for the cell of one that had not arrived.
     pub fn arrived(&self, pending: RowId) -> BoxFuture<'static, Option<RowId>> {
         let source = Arc::clone(&self.source);
-        let asked = self
-            .runtime
-            .spawn_blocking(move || source.rows.arrived(pending));
+        let asked = self.runtime.spawn_blocking(move || source.arrived(pending));
         async move { asked.await.ok().flatten() }.boxed()
     }
 
@@ -359,13 +406,14 @@ impl FieldReader {
     pub fn pending(&self, row: RowId) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
         let (source, failures) = (Arc::clone(&self.source), Arc::clone(&self.failures));
         async move {
-            let text = match source.locate(row).await {
-                Ok(located) => why_pending(&located),
-                Err(error) => error.to_string(),
+            let (message, object) = match source.locate(row).await {
+                Ok(at) => (why_pending(&source, &at), object_of(&source, &at)),
+                Err(error) => (error.to_string(), None),
             };
             let failure = ReadFailure {
                 kind: FailureKind::Pending,
-                message: text,
+                message,
+                object,
             };
             lock(&failures).push(now_seconds(), failure.kind, &failure.message);
             Err(failure)
@@ -391,13 +439,15 @@ impl FieldReader {
             memory_peak_bytes,
             in_flight: lock(&self.shared.flights).len() as u64,
             recent_failures: failures.recent(),
+            disk: self.source.origin.disk().map(|disk| disk.statistics()),
+            healing: self.source.healer.statistics(),
         }
     }
 
     /// The storage that fields come from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
-        &self.source.storage
+        &self.source.origin.storage
     }
 }
 
@@ -419,47 +469,43 @@ fn leased(field: Bytes, mut lease: Lease) -> Bytes {
     })
 }
 
-fn failure(label: &str, error: &FetchError) -> ReadFailure {
+fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
     ReadFailure {
         kind: error.kind(),
-        message: format!("{label}: {error}"),
+        message: format!("{}: {error}", describe(source, at)),
+        object: object_of(source, at),
     }
 }
 
-fn label(located: &LocatedRow) -> String {
-    let row = located.row().ok();
-    row.map(|row| describe(&located.table, row))
-        .unwrap_or_default()
-}
-
-fn why_pending(located: &LocatedRow) -> String {
-    let row = located.row().ok();
-    let reason = row.and_then(|row| row.reason.as_deref());
+fn why_pending(source: &Source, at: &Located) -> String {
+    let reason = at.row.reason.as_deref();
     format!(
         "{}: not readable ({}): {}",
-        label(located),
-        row.map_or("lost", |row| row.status.as_str()),
+        describe(source, at),
+        at.row.status.as_str(),
         reason.unwrap_or("several messages claim this cell")
     )
 }
 
+/// The object that holds a row's message, as it is named in messages.
+fn object_of(source: &Source, at: &Located) -> Option<Arc<str>> {
+    let object = source.origin.objects.get(at.row.object)?;
+    Some(object.location.to_string().into())
+}
+
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.
-fn describe(table: &Table, row: &Row) -> String {
-    let location = table
-        .objects
-        .get(row.object as usize)
-        .map(|object| object.location.to_string())
-        .unwrap_or_default();
-    let range = crate::location::ByteRange {
-        offset: row.offset,
-        length: row.length,
-    };
+fn describe(source: &Source, at: &Located) -> String {
+    let row = &at.row;
+    let object = source.origin.objects.get(row.object);
+    let location = object.map(|object| object.location.to_string());
+    let range = Place::listed(row).range();
     let member = row
         .member
         .map(|member| format!(", member {member}"))
         .unwrap_or_default();
     format!(
-        "{location}, {range} (run {}, step {}{member})",
+        "{}, {range} (run {}, step {}{member})",
+        location.unwrap_or_default(),
         row.reference.path_name(),
         step_text(row.window.end)
     )

@@ -5,6 +5,7 @@
 
 mod collections;
 mod inode;
+mod metrics;
 mod mount_tree;
 mod nodes;
 mod reading;

@@ -1,5 +1,6 @@
 //! The tree of a mounted table.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 
 use super::collections::{Collections, Follow, Scope};
 use super::inode::Address;
+use super::metrics::metrics;
 use super::nodes::{Item, StoreNodes};
 use super::status::{Tables, latest, status};
 use super::stores::{StoreKey, Stores};
@@ -56,7 +58,9 @@ pub struct MountTree {
     collections: Collections,
     stores: Stores,
     tables: Mutex<Tables>,
-    status: Mutex<Option<(Clock, Bytes)>>,
+    /// Documents of `.gribfs/` as last made: a reader's pieces come from one.
+    documents: Mutex<HashMap<Place, (Clock, Bytes)>>,
+    mounted: Clock,
     totals: (u64, u64),
 }
 
@@ -73,7 +77,8 @@ impl MountTree {
             collections: Collections::new(collection, config.follow),
             stores: Stores::new(),
             tables: Mutex::new(tables),
-            status: Mutex::default(),
+            documents: Mutex::default(),
+            mounted: Clock::now(),
             config,
             reader,
         }
@@ -142,16 +147,28 @@ impl MountTree {
         }
     }
 
-    pub(super) fn status_bytes(&self, fresh: bool) -> Bytes {
-        let mut kept = lock(&self.status);
-        match &*kept {
+    /// Counters in the text format of Prometheus, as in `.gribfs/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        metrics(&self.reader, self.mounted.elapsed())
+    }
+
+    /// A document of `.gribfs/`: a new one if it is wanted fresh and the last is not.
+    pub(super) fn document(&self, place: Place, fresh: bool) -> Bytes {
+        let mut documents = lock(&self.documents);
+        match documents.get(&place) {
             Some((at, bytes)) if !fresh || at.elapsed() < STATUS_AGE => bytes.clone(),
-            _ => {
-                let tables = lock(&self.tables).clone();
-                let source = &self.config.source;
-                let text = status(source, &self.collections, &tables, &self.reader);
+            Some(_) | None => {
+                let up = self.mounted.elapsed();
+                let text = if place == Place::MetricsFile {
+                    self.metrics()
+                } else {
+                    let tables = lock(&self.tables).clone();
+                    let source = &self.config.source;
+                    status(source, &self.collections, &tables, &self.reader, up)
+                };
                 let bytes = Bytes::from(text);
-                *kept = Some((Clock::now(), bytes.clone()));
+                documents.insert(place, (Clock::now(), bytes.clone()));
                 bytes
             }
         }
@@ -204,7 +221,9 @@ impl MountTree {
         }
         Ok(match place {
             Place::Latest => self.file(inode, self.latest(address.node)?.len() as u64, false),
-            Place::StatusFile => self.file(inode, self.status_bytes(true).len() as u64, false),
+            Place::StatusFile | Place::MetricsFile => {
+                self.file(inode, self.document(place, true).len() as u64, false)
+            }
             Place::Root
             | Place::Runs
             | Place::Leads
@@ -455,6 +474,7 @@ impl Tree for MountTree {
             Answer::Now(Err(ReadFailure {
                 kind: FailureKind::Internal,
                 message: format!("no file has the inode {inode}"),
+                object: None,
             }))
         })
     }

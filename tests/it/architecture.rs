@@ -45,7 +45,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "grib", "table", "dataset", "storage",
         ],
-        &["tokio"],
+        &["rustix", "tokio"],
     ),
     ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),
     (
@@ -58,7 +58,17 @@ const HOUSE: &[Rule] = &[
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
     ("config", &["location", "storage"], &[]),
-    ("telemetry", &[], &["tracing_subscriber"]),
+    (
+        "telemetry",
+        &[],
+        &[
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+            "tokio",
+            "tracing_subscriber",
+        ],
+    ),
     (
         "cli",
         &[
@@ -77,7 +87,7 @@ const HOUSE: &[Rule] = &[
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "tokio"],
+        &["clap", "indicatif", "libc", "tokio"],
     ),
 ];
 
@@ -89,6 +99,9 @@ const FENCED: &[&str] = &[
     "clap",
     "fuser",
     "gribberish",
+    "http_body_util",
+    "hyper",
+    "hyper_util",
     "jpeg2k",
     "indicatif",
     "libc",

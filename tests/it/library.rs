@@ -97,7 +97,7 @@ fn add_files(folder: &Path, sources: &mut Vec<Source>) {
 }
 
 /// Coordinates of a cell: array, run, step, level position, member.
-type Place = (String, Instant, i64, u32, Option<u16>);
+type Place = (String, Instant, i64, u32, Option<i16>);
 
 /// Every cell of a collection by its coordinates, with its state and the message that it is read from.
 fn cells(
