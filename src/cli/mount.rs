@@ -1,6 +1,7 @@
 //! `gribfs mount`: a table at a directory, in the background once it answers.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +19,7 @@ use crate::location::Location;
 use crate::scan::load;
 use crate::storage::Storage;
 use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
+use crate::telemetry::endpoint;
 use crate::vfs::{MountTree, TreeConfig};
 
 #[derive(Debug, Args)]
@@ -46,6 +48,9 @@ pub(super) struct MountArgs {
     /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
     #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
     look_ahead: usize,
+    /// Serve the counters of .gribfs/metrics over HTTP at this address or port of 127.0.0.1
+    #[arg(long, value_name = "ADDRESS", value_parser = endpoint::address)]
+    metrics_addr: Option<SocketAddr>,
     /// Keep messages on disk in this directory; several mounts may share it
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
@@ -121,6 +126,7 @@ fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
 
 /// Mounts and serves; tells `child`'s parent how the start went.
 fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> {
+    super::allocator::give_back();
     let runtime = runtime()?;
     let started = start(args, &runtime);
     let (session, signals) = match (started, child) {
@@ -170,7 +176,12 @@ fn start(
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let signals = Signals::listen(runtime.handle())
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
-    let tree = tree(args, &source, storage, runtime)?;
+    let tree = Arc::new(tree(args, &source, storage, runtime)?);
+    if let Some(address) = args.metrics_addr {
+        let shown = Arc::clone(&tree);
+        endpoint::serve(address, runtime.handle(), move || shown.metrics())
+            .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))?;
+    }
     let mut mount_config = MountConfig {
         source_name: source.as_str().to_owned(),
         ..MountConfig::default()
@@ -185,7 +196,7 @@ fn start(
         }
     }
     let session = mount(
-        Arc::new(tree),
+        tree,
         runtime.handle().clone(),
         &args.directory,
         &mount_config,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 
+use super::buffers::Buffers;
 use super::failure::FailureKind;
 use super::heal::Healer;
 use super::origin::{Came, Origin};
@@ -92,10 +93,11 @@ impl FetchError {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) table: Arc<Table>,
-    pub(super) origin: Origin,
+    pub(super) origin: Arc<Origin>,
     pub(super) healer: Healer,
     /// Grids of the table, each with the part that is delivered.
     grids: Vec<Option<(Grid, Option<Crop>)>>,
+    buffers: Arc<Buffers>,
     /// Decoding takes a core each: no more at once than there are.
     cores: Semaphore,
 }
@@ -115,10 +117,16 @@ impl Source {
             })
             .collect();
         Self {
-            origin: Origin::new(Arc::clone(&table), storage, config.disk.clone()),
+            origin: Arc::new(Origin::new(
+                Arc::clone(&table),
+                storage,
+                config.disk.clone(),
+            )),
             healer: Healer::new(config.on_stale, config.corrections.as_deref()),
             table,
             grids,
+            // One for each that decodes, and one for each that is being handed out meanwhile.
+            buffers: Buffers::new(2 * config.cores),
             cores: Semaphore::new(config.cores.max(1)),
         }
     }
@@ -259,6 +267,12 @@ impl Source {
         })
     }
 
+    /// Where a row's message lies: its object and range.
+    pub(super) fn reference(&self, index: u32) -> Option<(u32, ByteRange)> {
+        let row = self.table.rows.get(index as usize)?;
+        Some((row.object, Place::listed(row).range()))
+    }
+
     /// Bytes of a row's message; a guess where the table does not know its end.
     pub(super) fn message_bytes(&self, index: u32) -> u64 {
         let length = self.table.rows.get(index as usize).map(|row| row.length);
@@ -311,52 +325,35 @@ impl Source {
             bitmap: field.bitmap,
             section7: field.section7,
         };
-        Ok(little_endian(values_of(&packed, grid, crop)?))
+        let values = self.values_of(&packed, grid, crop)?;
+        Ok(self.buffers.bytes_of(values))
+    }
+
+    /// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.
+    fn values_of(
+        &self,
+        packed: &Packed<'_>,
+        grid: &Grid,
+        crop: Option<&Crop>,
+    ) -> Result<Vec<f32>, FetchError> {
+        if let Some(crop) = crop.filter(|_| grid.cell_order().is_row_major()) {
+            let cells = crop.cells_of_rows();
+            let mut rows = vec![0_f32; cells.len()];
+            decode_range(packed, cells.start, &mut rows)?;
+            return Ok(crop.take_of_rows(&rows));
+        }
+        let mut values = self.buffers.take(grid.points());
+        decode(packed, &mut values)?;
+        grid.cell_order()
+            .reorder(&mut values)
+            .map_err(|error| FetchError::Internal(error.to_string()))?;
+        Ok(match crop {
+            Some(crop) => crop.take(&values),
+            None => values,
+        })
     }
 }
 
 pub(super) fn missing(what: &str) -> FetchError {
     FetchError::Internal(format!("the table lacks a {what} that a row names"))
-}
-
-/// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.
-fn values_of(
-    packed: &Packed<'_>,
-    grid: &Grid,
-    crop: Option<&Crop>,
-) -> Result<Vec<f32>, FetchError> {
-    if let Some(crop) = crop.filter(|_| grid.cell_order().is_row_major()) {
-        let cells = crop.cells_of_rows();
-        let mut rows = vec![0_f32; cells.len()];
-        decode_range(packed, cells.start, &mut rows)?;
-        return Ok(crop.take_of_rows(&rows));
-    }
-    let mut values = vec![0_f32; grid.points()];
-    decode(packed, &mut values)?;
-    grid.cell_order()
-        .reorder(&mut values)
-        .map_err(|error| FetchError::Internal(error.to_string()))?;
-    Ok(match crop {
-        Some(crop) => crop.take(&values),
-        None => values,
-    })
-}
-
-/// The values' bytes, without a copy on little-endian machines.
-fn little_endian(values: Vec<f32>) -> Bytes {
-    struct Owner(Vec<f32>);
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            bytemuck::cast_slice(&self.0)
-        }
-    }
-    let values = if cfg!(target_endian = "big") {
-        values
-            .into_iter()
-            .map(|value| f32::from_bits(value.to_bits().to_le()))
-            .collect()
-    } else {
-        values
-    };
-    Bytes::from_owner(Owner(values))
 }

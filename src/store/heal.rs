@@ -91,8 +91,6 @@ enum Known {
     },
     /// The walk that was made at this second was found wrong.
     Doubted { scanned: i64, own: bool },
-    /// The walk failed.
-    Failed(Clock, HealError),
 }
 
 /// Corrections of a table's places.
@@ -101,6 +99,8 @@ pub(super) struct Healer {
     policy: OnStale,
     side: Option<Arc<SideFiles>>,
     known: Mutex<HashMap<u32, Known>>,
+    /// Walks that failed, and when.
+    failed: Mutex<HashMap<u32, (Clock, HealError)>>,
     flights: Mutex<HashMap<u32, Flight>>,
     walks: Semaphore,
     statistics: Mutex<(HealStatistics, VecDeque<Healed>)>,
@@ -121,6 +121,7 @@ impl Healer {
             policy,
             side,
             known: Mutex::default(),
+            failed: Mutex::default(),
             flights: Mutex::default(),
             walks: Semaphore::new(RESCANS),
             statistics: Mutex::default(),
@@ -149,7 +150,7 @@ impl Healer {
         let object = row.object;
         let scan = match lock(&self.known).get(&object) {
             Some(Known::Scanned { scan, .. }) => Some(Arc::clone(scan)),
-            Some(Known::Doubted { .. } | Known::Failed(..)) => return None,
+            Some(Known::Doubted { .. }) => return None,
             None => None,
         };
         let scan = match scan {
@@ -206,17 +207,19 @@ impl Healer {
         if let Some(known) = lock(&self.known).get(&object) {
             match known {
                 Known::Scanned { scan, .. } if stands(scan) => return Some(Ok(Arc::clone(scan))),
-                Known::Failed(since, error) if since.elapsed() < FAILURE_STANDS => {
-                    return Some(Err(error.clone()));
-                }
                 // Somebody rewrites the object, or it is broken.
                 Known::Doubted { scanned, own: true }
                     if (0..DOUBT_STANDS).contains(&(now_seconds() - scanned)) =>
                 {
                     return Some(Err(HealError::Unmoved));
                 }
-                Known::Scanned { .. } | Known::Doubted { .. } | Known::Failed(..) => {}
+                Known::Scanned { .. } | Known::Doubted { .. } => {}
             }
+        }
+        if let Some((since, error)) = lock(&self.failed).get(&object)
+            && since.elapsed() < FAILURE_STANDS
+        {
+            return Some(Err(error.clone()));
         }
         // Another mount may have been here.
         let scan = self.side_file(source, object, false).await?;
@@ -268,14 +271,21 @@ impl Healer {
         let task = tokio::spawn(async move {
             let healer = &source.healer;
             let outcome = healer.walk(&source, object).await;
-            let known = match &outcome {
-                Ok(scan) => Known::Scanned {
-                    scan: Arc::clone(scan),
-                    own: true,
-                },
-                Err(error) => Known::Failed(Clock::now(), error.clone()),
-            };
-            lock(&healer.known).insert(object, known);
+            match &outcome {
+                Ok(scan) => {
+                    let known = Known::Scanned {
+                        scan: Arc::clone(scan),
+                        own: true,
+                    };
+                    lock(&healer.known).insert(object, known);
+                    lock(&healer.failed).remove(&object);
+                }
+                // What is known of other rows stays.
+                Err(error) => {
+                    let failed = (Clock::now(), error.clone());
+                    lock(&healer.failed).insert(object, failed);
+                }
+            }
             lock(&healer.flights).remove(&object);
             if let Ok(scan) = &outcome {
                 healer.tell(&source, object, scan, false);
@@ -355,7 +365,10 @@ impl Healer {
              What is found is read from where it is; index the object again to put the table right",
             healed.object
         );
-        if from_side_file {
+        if moved == 0 {
+            // The failed read says that the message is not there: no second line about it.
+            tracing::debug!("{text}");
+        } else if from_side_file {
             tracing::info!("{text} (known from an earlier search)");
         } else {
             tracing::warn!("{text} ({} requests)", scan.requests);

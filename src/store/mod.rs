@@ -6,6 +6,7 @@
 
 mod ahead;
 mod budget;
+mod buffers;
 mod cache;
 mod disk;
 mod failure;

@@ -6,16 +6,19 @@
 //! against is served, and pins the object: entries of another version are not, from then on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::disk::{DiskCache, Found, Key, Version};
 use super::fetch::FetchError;
 use super::pins::Pins;
 use crate::location::{ByteRange, Location};
-use crate::storage::{ErrorKind, Short, Storage, StorageError};
+use crate::storage::{ErrorKind, Fetched, Joining, Short, Storage, StorageError, join};
 use crate::table::row::Table;
 
 /// Bytes of a probe that asks for an `ETag`.
@@ -26,6 +29,9 @@ const TAIL_BYTES: u64 = 4096;
 const OFFLINE: Duration = Duration::from_secs(30);
 /// Longest wait for the disk: one that hangs is done without.
 const DISK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Bytes that are under way already, for whoever asks for that range.
+type Coming = oneshot::Receiver<Result<Fetched, StorageError>>;
 
 /// Bytes of a range, and where they came from.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub(super) struct Origin {
     pub(super) storage: Storage,
     pub(super) pins: Pins,
     disk: Option<Arc<DiskCache>>,
+    /// Ranges that share a request with neighbours, until they are asked for.
+    coming: Mutex<HashMap<(u32, ByteRange), Coming>>,
     /// When origins were last found out of reach.
     offline: Mutex<HashMap<String, Clock>>,
 }
@@ -53,6 +61,7 @@ impl Origin {
             storage,
             pins: Pins::default(),
             disk,
+            coming: Mutex::default(),
             offline: Mutex::default(),
         }
     }
@@ -71,6 +80,61 @@ impl Origin {
     /// The disk cache, for objects that gain by it: files are on a disk already.
     fn disk_for(&self, location: &Location) -> Option<&Arc<DiskCache>> {
         self.disk.as_ref().filter(|_| location.scheme() != "file")
+    }
+
+    /// Says that several ranges will be asked for now. Neighbours in one object are fetched by one request, and [`Origin::get`] of each
+    /// waits for that; for the others nothing is done.
+    pub(super) fn expect(self: &Arc<Self>, wanted: &[(u32, ByteRange)], runtime: &Handle) {
+        let mut by_object: HashMap<u32, Vec<ByteRange>> = HashMap::new();
+        for (object, range) in wanted {
+            // What may lie on disk is looked for there first, one by one.
+            if self
+                .location(*object)
+                .is_ok_and(|at| self.disk_for(at).is_none())
+            {
+                let ranges = by_object.entry(*object).or_default();
+                // Several fields of one message are one range.
+                if !ranges.contains(range) {
+                    ranges.push(*range);
+                }
+            }
+        }
+        for (object, ranges) in by_object {
+            for plan in join(&ranges, &Joining::default()) {
+                if plan.members.len() < 2 {
+                    continue;
+                }
+                let mut waiting = Vec::new();
+                for range in plan.members.iter().filter_map(|at| ranges.get(*at)) {
+                    let (tell, coming) = oneshot::channel();
+                    self.lock_coming().insert((object, *range), coming);
+                    waiting.push(tell);
+                }
+                let (origin, ranges) = (Arc::clone(self), ranges.clone());
+                runtime.spawn(async move {
+                    let Ok(location) = origin.location(object) else {
+                        return;
+                    };
+                    let got = origin
+                        .storage
+                        .get_joined(location, &ranges, &plan, Short::Refuse)
+                        .await;
+                    for (tell, got) in waiting.into_iter().zip(got) {
+                        // Nobody waits where the flight has found its bytes elsewhere.
+                        drop(tell.send(got));
+                    }
+                });
+            }
+        }
+    }
+
+    /// Nobody will ask for a range that was said to be asked for.
+    pub(super) fn expect_no_more(&self, object: u32, range: ByteRange) {
+        self.lock_coming().remove(&(object, range));
+    }
+
+    fn lock_coming(&self) -> MutexGuard<'_, HashMap<(u32, ByteRange), Coming>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A range of an object, from wherever it is sure to be right. With `fresh`, from the origin alone.
@@ -121,7 +185,17 @@ impl Origin {
         short: Short,
     ) -> Result<Came, FetchError> {
         let location = self.location(object)?;
-        let fetched = match self.storage.get(location, range, short).await {
+        let coming = self.lock_coming().remove(&(object, range));
+        let come = match coming {
+            // A request that ended without a word is as none.
+            Some(coming) => coming.await.ok(),
+            None => None,
+        };
+        let got = match come {
+            Some(got) => got,
+            None => self.storage.get(location, range, short).await,
+        };
+        let fetched = match got {
             Ok(fetched) => fetched,
             Err(error) => {
                 if out_of_reach(&error) && self.disk.is_some() {
@@ -194,7 +268,7 @@ impl Origin {
         since.is_some_and(|since| since.elapsed() < OFFLINE)
     }
 
-    fn lock_offline(&self) -> std::sync::MutexGuard<'_, HashMap<String, Clock>> {
+    fn lock_offline(&self) -> MutexGuard<'_, HashMap<String, Clock>> {
         self.offline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,7 @@
 //! The files that change: `latest` and `.gribfs/status.json`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::dataset::Collection;
@@ -17,7 +19,12 @@ pub(super) fn latest(collection: &Collection) -> String {
 }
 
 /// `.gribfs/status.json`: what is mounted, counters, and the last failures with their causes.
-pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader) -> String {
+pub(super) fn status(
+    source: &str,
+    collection: &Collection,
+    reader: &FieldReader,
+    uptime: Duration,
+) -> String {
     let statistics = reader.statistics();
     let counters = reader.storage().counters();
     let failures: Vec<_> = statistics
@@ -40,6 +47,7 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
     let document = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "source": source,
+        "uptime_seconds": uptime.as_secs(),
         "runs": collection.runs.iter().map(|run| run.path_name()).collect::<Vec<_>>(),
         "rows": collection.table.rows.len(),
         "arrays": arrays,
@@ -58,7 +66,13 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
             "requests": counters.requests,
             "bytes": counters.bytes,
             "retries": counters.retries,
+            "throttled": counters.throttled,
             "failures": counters.failures,
+            "hedges": counters.hedges,
+            "answered_by_mirrors": counters.mirrored,
+            "joined_ranges": counters.joined,
+            "gap_bytes": counters.gap_bytes,
+            "origins": origins(reader),
         },
         "failures": statistics.failures,
         "last_failures": failures,
@@ -66,6 +80,29 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
     serde_json::to_string_pretty(&document)
         .map(|text| text + "\n")
         .unwrap_or_default()
+}
+
+/// How each origin is doing: limits, speed, cost.
+fn origins(reader: &FieldReader) -> Value {
+    let ms = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0);
+    reader
+        .storage()
+        .origins()
+        .into_iter()
+        .map(|at| {
+            json!({
+                "origin": at.origin,
+                "requests": at.counters.requests,
+                "bytes": at.counters.bytes,
+                "retries": at.counters.retries,
+                "throttled": at.counters.throttled,
+                "in_flight": at.in_flight,
+                "limit": at.limit,
+                "answer_ms": { "p50": ms(at.p50), "p95": ms(at.p95) },
+                "down": at.is_down,
+            })
+        })
+        .collect()
 }
 
 /// The disk cache's counters: this mount's, but for `bytes`, which are those of all mounts that share it.

@@ -56,7 +56,17 @@ const HOUSE: &[Rule] = &[
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
     ("config", &["location", "storage"], &[]),
-    ("telemetry", &[], &["tracing_subscriber"]),
+    (
+        "telemetry",
+        &[],
+        &[
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+            "tokio",
+            "tracing_subscriber",
+        ],
+    ),
     (
         "cli",
         &[
@@ -75,7 +85,7 @@ const HOUSE: &[Rule] = &[
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "tokio"],
+        &["clap", "indicatif", "libc", "tokio"],
     ),
 ];
 
@@ -87,6 +97,9 @@ const FENCED: &[&str] = &[
     "clap",
     "fuser",
     "gribberish",
+    "http_body_util",
+    "hyper",
+    "hyper_util",
     "jpeg2k",
     "indicatif",
     "libc",

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod architecture; // the house of the code
 #[cfg(test)]
+mod decode_buffers; // buffers that are used again
+#[cfg(test)]
 mod decode_corpus; // decoded values against ecCodes
 #[cfg(test)]
 mod decode_hostile; // hostile bytes into the decoder
