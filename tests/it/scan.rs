@@ -113,7 +113,7 @@ fn run(text: &str) -> Instant {
     Instant::parse(text).unwrap()
 }
 
-fn by_status(table: &Table) -> BTreeMap<&'static str, usize> {
+pub(crate) fn by_status(table: &Table) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for row in &table.rows {
         *counts.entry(row.status.as_str()).or_default() += 1;
@@ -663,7 +663,7 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// Indexes files on disk as they lie there.
-fn index_local(paths: &[PathBuf], scan: &ScanConfig) -> (Table, Account) {
+pub(crate) fn index_local(paths: &[PathBuf], scan: &ScanConfig) -> (Table, Account) {
     let runtime = Runtime::new().unwrap();
     let storage = Storage::new(StorageConfig::default()).unwrap();
     let sources = paths
