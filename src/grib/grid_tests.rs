@@ -170,7 +170,6 @@ fn contradictions_are_refused() {
 fn other_templates_are_refused_by_name() {
     for (template, word) in [
         (50, "harmonic"),
-        (90, "space"),
         (101, "unstructured"),
         (12, "Mercator"),
         (999, "unknown"),

@@ -3,6 +3,11 @@
 //!
 //! `GRIBFS_LONG=1` breaks 100 000 of each kind, `GRIBFS_MUTATIONS=N` as many as it says.
 
+#![expect(
+    unreachable_pub,
+    reason = "the modules of the targets are public in the fuzzer's crate"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! Any octets as an index file, of either dialect.
 
-use gribfs::index::{Doubt, IndexFile, IndexLine, parse};
+use gribfs::index::{Doubt, IndexFile, IndexLine, KindText, KindWords, parse};
 
 /// Reads the octets as an index file of a GRIB whose size is not known, and of one whose size is.
 ///
@@ -35,8 +35,23 @@ fn check(file: &IndexFile<'_>) {
         return;
     }
     let text = file.print();
+    // NUL is looked for in the first octets only, and of an unknown key that stands twice the last one counts in odd lines.
+    if text.contains('\0') || file.kinds.iter().any(has_a_key_twice) {
+        return;
+    }
     let again = parse(text.as_bytes(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(meanings(file), meanings(&again), "{text}");
+}
+
+fn has_a_key_twice(kind: &KindText<'_>) -> bool {
+    let KindWords::Ecmwf(words) = &kind.parts else {
+        return false;
+    };
+    let mut keys: Vec<&str> = words.pairs.iter().map(|(key, _)| key.as_ref()).collect();
+    let all = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.len() < all
 }
 
 /// What the lines mean, apart from where they stand.
