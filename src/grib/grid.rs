@@ -186,6 +186,12 @@ impl Grid {
                 points: source.points,
             });
         }
+        if source.points == 0 {
+            return Err(GridError::PointCount {
+                points: 0,
+                cells: 0,
+            });
+        }
         let parsed = read(&source)?;
         let mut grid = Self {
             template,
