@@ -1,6 +1,7 @@
 //! `gribfs mount`: a table at a directory, in the background once it answers.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +18,8 @@ use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, optio
 use crate::location::Location;
 use crate::scan::load;
 use crate::storage::Storage;
-use crate::store::{FieldReader, ReaderConfig};
+use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
+use crate::telemetry::endpoint;
 use crate::vfs::{MountTree, TreeConfig};
 
 #[derive(Debug, Args)]
@@ -40,6 +42,24 @@ pub(super) struct MountArgs {
     /// Mount options, comma separated (`allow_other`, uid=N, gid=N, ...)
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
+    /// Memory for messages and fields, in flight and kept [default: a quarter of the machine's, at most 4G]
+    #[arg(long, value_name = "BYTES", value_parser = config::byte_count)]
+    memory: Option<u64>,
+    /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
+    #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
+    look_ahead: usize,
+    /// Serve the counters of .gribfs/metrics over HTTP at this address or port of 127.0.0.1
+    #[arg(long, value_name = "ADDRESS", value_parser = endpoint::address)]
+    metrics_addr: Option<SocketAddr>,
+    /// Keep messages on disk in this directory; several mounts may share it
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Most bytes kept there
+    #[arg(long, value_name = "BYTES", default_value = CACHE_SIZE, value_parser = config::byte_count, requires = "cache_dir")]
+    cache_size: u64,
+    /// Where a message is not where its index says: search for it in its file, or fail
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    on_stale: StaleArg,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
@@ -49,6 +69,19 @@ pub(super) struct MountArgs {
     view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
+}
+
+/// Default of `--cache-size`: some days of one model, and little beside the disks of today.
+const CACHE_SIZE: &str = "20G";
+
+/// `--on-stale`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum StaleArg {
+    /// Search for it by the headers of the file
+    #[default]
+    Heal,
+    /// The read fails
+    Fail,
 }
 
 pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
@@ -93,6 +126,7 @@ fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
 
 /// Mounts and serves; tells `child`'s parent how the start went.
 fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> {
+    super::allocator::give_back();
     let runtime = runtime()?;
     let started = start(args, &runtime);
     let (session, signals) = match (started, child) {
@@ -142,7 +176,12 @@ fn start(
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let signals = Signals::listen(runtime.handle())
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
-    let tree = tree(args, &source, storage, runtime)?;
+    let tree = Arc::new(tree(args, &source, storage, runtime)?);
+    if let Some(address) = args.metrics_addr {
+        let shown = Arc::clone(&tree);
+        endpoint::serve(address, runtime.handle(), move || shown.metrics())
+            .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))?;
+    }
     let mut mount_config = MountConfig {
         source_name: source.as_str().to_owned(),
         ..MountConfig::default()
@@ -157,7 +196,7 @@ fn start(
         }
     }
     let session = mount(
-        Arc::new(tree),
+        tree,
         runtime.handle().clone(),
         &args.directory,
         &mount_config,
@@ -189,12 +228,34 @@ fn tree(
         )));
     }
     let collection = Arc::new(args.selection.select(collection)?);
+    // The background process leaves this directory.
+    let here = config::working_directory().unwrap_or_default();
+    let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
+    let disk = cache_dir.as_deref().map(|directory| {
+        let config = DiskConfig {
+            directory: directory.to_owned(),
+            limit_bytes: args.cache_size,
+        };
+        let opened = DiskCache::open(&config);
+        opened.map_err(|error| {
+            Failure::usage(format!("--cache-dir {}: {error}", directory.display()))
+        })
+    });
+    let disk = disk.transpose()?;
     let reader = FieldReader::new(
         table,
         storage,
         runtime.handle().clone(),
         &ReaderConfig {
+            memory_bytes: args.memory.unwrap_or_else(config::memory_default),
+            look_ahead: args.look_ahead,
             bounds: collection.selection.bounds,
+            disk,
+            on_stale: match args.on_stale {
+                StaleArg::Heal => OnStale::Heal,
+                StaleArg::Fail => OnStale::Fail,
+            },
+            corrections: cache_dir.or_else(config::state_directory),
             ..ReaderConfig::default()
         },
     );

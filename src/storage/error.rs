@@ -178,10 +178,26 @@ impl StorageError {
         })
     }
 
+    /// What is wrong with what one request brought.
+    pub(super) fn of_read(fault: Fault, operation: Operation, location: &Location) -> Self {
+        Self::new(Failure {
+            fault,
+            operation,
+            location: Some(location.clone()),
+            requests: 1,
+            elapsed: Duration::ZERO,
+        })
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.fault.kind
+    }
+
+    /// Kind, cause and advice.
+    pub(super) fn fault(&self) -> &Fault {
+        &self.0.fault
     }
 
     /// What was being done.

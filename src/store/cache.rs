@@ -1,12 +1,49 @@
-//! Decoded fields, least recently used last, counted in bytes.
+//! Decoded fields in memory, counted in bytes, until the kernel has them.
+//!
+//! A field arrives at its readers in pieces of 128 KiB, and the kernel keeps the pieces in its page cache. So a field goes first
+//! that was handed out whole; then the one that was asked for longest ago. Under pressure, one whose pieces are still being asked for
+//! stays: taking it away in the middle would mean fetching it again for the next piece.
+
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lru::LruCache;
 
+use super::ahead::Bet;
+
+/// A field that was asked for within this time is still being read.
+const BEING_READ: Duration = Duration::from_millis(500);
+
+/// A decoded field and what became of it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) field: Bytes,
+    /// Bytes handed out so far.
+    pub(super) handed_out: u64,
+    /// When it was last asked for.
+    pub(super) asked: Instant,
+    /// It was fetched ahead and nobody has asked for it yet.
+    pub(super) bet: Option<Bet>,
+}
+
+impl Kept {
+    fn size(&self) -> u64 {
+        self.field.len() as u64
+    }
+
+    /// Every byte was handed out.
+    fn is_done(&self) -> bool {
+        self.handed_out >= self.size()
+    }
+}
+
 /// A byte-counted cache of decoded fields by row.
 #[derive(Debug)]
 pub(super) struct FieldCache {
-    fields: LruCache<u32, Bytes>,
+    /// Fields of which readers may want more.
+    wanted: LruCache<u32, Kept>,
+    /// Fields that were handed out whole.
+    done: LruCache<u32, Kept>,
     bytes: u64,
     limit_bytes: u64,
 }
@@ -14,32 +51,88 @@ pub(super) struct FieldCache {
 impl FieldCache {
     pub(super) fn new(limit_bytes: u64) -> Self {
         Self {
-            fields: LruCache::unbounded(),
+            wanted: LruCache::unbounded(),
+            done: LruCache::unbounded(),
             bytes: 0,
             limit_bytes,
         }
     }
 
-    pub(super) fn get(&mut self, row: u32) -> Option<Bytes> {
-        self.fields.get(&row).cloned()
+    pub(super) fn holds(&self, row: u32) -> bool {
+        self.wanted.contains(&row) || self.done.contains(&row)
     }
 
-    /// Keeps a field, and lets go of the oldest ones beyond the limit.
-    pub(super) fn insert(&mut self, row: u32, field: Bytes) {
-        let size = field.len() as u64;
+    /// A field of which `bytes` are handed out now.
+    pub(super) fn get(&mut self, row: u32, bytes: u64, now: Instant) -> Option<Bytes> {
+        if let Some(kept) = self.done.get(&row) {
+            return Some(kept.field.clone());
+        }
+        let kept = self.wanted.get_mut(&row)?;
+        kept.asked = now;
+        kept.handed_out = kept.handed_out.saturating_add(bytes);
+        if let Some(bet) = kept.bet.take() {
+            bet.won();
+        }
+        let field = kept.field.clone();
+        if kept.is_done()
+            && let Some(kept) = self.wanted.pop(&row)
+        {
+            self.done.put(row, kept);
+        }
+        Some(field)
+    }
+
+    /// Keeps a field, and lets go of others beyond the limit.
+    pub(super) fn insert(&mut self, row: u32, kept: Kept) {
+        let size = kept.size();
         if size > self.limit_bytes {
             return;
         }
+        self.remove(row);
+        while self.bytes + size > self.limit_bytes && self.let_go_of_oldest() {}
         self.bytes += size;
-        if let Some(old) = self.fields.put(row, field) {
-            self.bytes -= old.len() as u64;
+        if kept.is_done() {
+            self.done.put(row, kept);
+        } else {
+            self.wanted.put(row, kept);
         }
-        while self.bytes > self.limit_bytes {
-            let Some((_, oldest)) = self.fields.pop_lru() else {
-                break;
-            };
-            self.bytes -= oldest.len() as u64;
+    }
+
+    /// Lets go of a field to make room for one that is waited for; says whether there was one that may go now.
+    pub(super) fn make_room(&mut self, now: Instant) -> bool {
+        if self.let_go_of_done() {
+            return true;
         }
+        let idle = self
+            .wanted
+            .peek_lru()
+            .is_some_and(|(_, kept)| now.saturating_duration_since(kept.asked) > BEING_READ);
+        idle && self.let_go_of_oldest()
+    }
+
+    /// Lets go of a field that was handed out whole, if there is one.
+    pub(super) fn let_go_of_done(&mut self) -> bool {
+        let gone = self.done.pop_lru();
+        self.count_out(gone.as_ref())
+    }
+
+    fn let_go_of_oldest(&mut self) -> bool {
+        let gone = self.done.pop_lru().or_else(|| self.wanted.pop_lru());
+        self.count_out(gone.as_ref())
+    }
+
+    fn remove(&mut self, row: u32) {
+        for gone in [self.wanted.pop(&row), self.done.pop(&row)]
+            .into_iter()
+            .flatten()
+        {
+            self.bytes -= gone.size();
+        }
+    }
+
+    fn count_out(&mut self, gone: Option<&(u32, Kept)>) -> bool {
+        self.bytes -= gone.map_or(0, |(_, kept)| kept.size());
+        gone.is_some()
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -51,18 +144,50 @@ impl FieldCache {
 mod tests {
     use super::*;
 
+    fn kept(size: usize, asked: Instant) -> Kept {
+        Kept {
+            field: Bytes::from(vec![0; size]),
+            handed_out: 0,
+            asked,
+            bet: None,
+        }
+    }
+
     #[test]
     fn the_oldest_fields_go_first_and_bytes_are_counted() {
+        let now = Instant::now();
         let mut cache = FieldCache::new(10);
-        cache.insert(1, Bytes::from_static(&[0; 4]));
-        cache.insert(2, Bytes::from_static(&[0; 4]));
-        assert!(cache.get(1).is_some());
-        cache.insert(3, Bytes::from_static(&[0; 4]));
-        assert!(cache.get(2).is_none() && cache.get(1).is_some() && cache.get(3).is_some());
+        cache.insert(1, kept(4, now));
+        cache.insert(2, kept(4, now));
+        assert!(cache.get(1, 1, now).is_some());
+        cache.insert(3, kept(4, now));
+        assert!(cache.holds(1) && !cache.holds(2) && cache.holds(3));
         assert_eq!(cache.bytes(), 8);
-        cache.insert(1, Bytes::from_static(&[0; 2]));
+        cache.insert(1, kept(2, now));
         assert_eq!(cache.bytes(), 6);
-        cache.insert(4, Bytes::from_static(&[0; 11]));
-        assert!(cache.get(4).is_none());
+        cache.insert(4, kept(11, now));
+        assert!(!cache.holds(4));
+    }
+
+    #[test]
+    fn a_field_that_was_handed_out_whole_goes_before_older_ones() {
+        let now = Instant::now();
+        let mut cache = FieldCache::new(100);
+        cache.insert(1, kept(4, now));
+        cache.insert(2, kept(4, now));
+        assert!(cache.get(2, 3, now).is_some() && !cache.make_room(now));
+        assert!(cache.get(2, 1, now).is_some());
+        assert!(cache.make_room(now));
+        assert!(cache.holds(1) && !cache.holds(2));
+    }
+
+    #[test]
+    fn a_field_in_the_middle_of_being_read_is_not_taken_away() {
+        let now = Instant::now();
+        let mut cache = FieldCache::new(100);
+        cache.insert(1, kept(4, now));
+        assert!(!cache.make_room(now + BEING_READ / 2));
+        assert!(cache.make_room(now + BEING_READ * 2));
+        assert_eq!(cache.bytes(), 0);
     }
 }

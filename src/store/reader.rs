@@ -1,6 +1,8 @@
 //! Reading fields by row: from memory, or by one flight per field whatever the number of readers.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
@@ -8,12 +10,19 @@ use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use lru::LruCache;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
-use super::cache::FieldCache;
+use super::ahead::{Bet, Bets};
+use super::budget::{Budget, Lease};
+use super::cache::{FieldCache, Kept};
+use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
+use super::heal::{HealStatistics, OnStale};
+use super::walk::{Ahead, Walks};
 use crate::dataset::BoundingBox;
 use crate::storage::Storage;
 use crate::table::row::{Row, Table};
@@ -23,27 +32,50 @@ use crate::time::step_text;
 /// it, at once: that one gets the same answer instead of a new try, and the reader after it a new try.
 const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
+/// Arrays whose walks are followed at once.
+const ARRAYS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+/// Part of the budget that look-ahead leaves to those who wait.
+const LEFT_TO_READERS: u64 = 4;
+
 type Flight = Shared<BoxFuture<'static, Result<Bytes, ReadFailure>>>;
 
 /// Settings of a reader.
 #[derive(Clone, Debug)]
 pub struct ReaderConfig {
-    /// Bytes of decoded fields kept. A field arrives at readers in 32 requests of 128 KiB, and the kernel's page cache keeps it
-    /// from then on: this bridges those requests and readers that come side by side. Default 256 MiB.
+    /// Bytes of messages and fields in memory at once, in flight and kept together. Readers wait for their turn when it is used up.
+    /// Default 1 GiB.
+    pub memory_bytes: u64,
+    /// Bytes of decoded fields kept, at most half of the memory. A field arrives at readers in 32 requests of 128 KiB, and the kernel's
+    /// page cache keeps it from then on: this bridges those requests and readers that come side by side. Default 256 MiB.
     pub cache_bytes: u64,
+    /// Fields fetched at most ahead of a reader that walks through an array; 0 looks never ahead. Half of the requests that one host
+    /// is sent at once, so that a walk leaves room for others. Default 32.
+    pub look_ahead: usize,
     /// Fields decoded at once: one per core.
     pub cores: usize,
     /// The part of each field that is delivered. Default: all of it.
     pub bounds: Option<BoundingBox>,
+    /// Messages on disk. Default: none are kept there.
+    pub disk: Option<Arc<DiskCache>>,
+    /// What becomes of messages that are not where the index says. Default: they are searched for, as archives are rewritten and their
+    /// indexes left as they were.
+    pub on_stale: OnStale,
+    /// Where the corrections of stale indexes are kept. Default: nowhere, they last as long as the reader.
+    pub corrections: Option<PathBuf>,
 }
 
 impl Default for ReaderConfig {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
+            memory_bytes: 1 << 30,
             cache_bytes: 256 << 20,
+            look_ahead: 32,
             cores,
             bounds: None,
+            disk: None,
+            on_stale: OnStale::default(),
+            corrections: None,
         }
     }
 }
@@ -64,12 +96,28 @@ pub struct Statistics {
     pub hits: u64,
     /// Fields fetched and decoded.
     pub fields: u64,
+    /// Fields fetched before they were asked for.
+    pub ahead: u64,
+    /// Bytes of messages fetched ahead that nobody has asked for yet.
+    pub ahead_standing_bytes: u64,
+    /// Bytes of messages fetched ahead that nobody asked for until they were let go.
+    pub ahead_lost_bytes: u64,
     /// Reads that failed.
     pub failures: u64,
-    /// Bytes of decoded fields in memory.
+    /// Bytes of decoded fields kept.
     pub cached_bytes: u64,
+    /// Bytes of the budget in use, and the most that ever were.
+    pub memory_bytes: u64,
+    /// The most of the budget that was ever in use.
+    pub memory_peak_bytes: u64,
+    /// Fields being fetched or decoded.
+    pub in_flight: u64,
     /// The last failures, the newest last.
     pub recent_failures: Vec<Failure>,
+    /// Messages on disk, if any are kept there.
+    pub disk: Option<DiskStatistics>,
+    /// Objects whose index is stale.
+    pub healing: HealStatistics,
 }
 
 /// Reads fields of a table.
@@ -77,13 +125,63 @@ pub struct Statistics {
 pub struct FieldReader {
     source: Arc<Source>,
     runtime: Handle,
-    cache: Arc<Mutex<FieldCache>>,
-    flights: Arc<Mutex<HashMap<u32, Flight>>>,
-    /// Failures that still stand, and since when.
-    failed: Arc<Mutex<HashMap<u32, (Clock, ReadFailure)>>>,
+    shared: Arc<Landing>,
+    /// Walks through arrays, by the number that the caller gives an array.
+    walks: Mutex<LruCache<u64, Walks>>,
+    look_ahead: usize,
+    budget: Arc<Budget>,
+    bets: Arc<Bets>,
     failures: Arc<Mutex<FailureLog>>,
     hits: AtomicU64,
-    fields: Arc<AtomicU64>,
+    ahead: AtomicU64,
+}
+
+/// What flights leave behind.
+#[derive(Debug)]
+struct Landing {
+    cache: Mutex<FieldCache>,
+    flights: Mutex<HashMap<u32, InFlight>>,
+    /// Failures that still stand, and since when.
+    failed: Mutex<HashMap<u32, (Clock, ReadFailure)>>,
+    fields: AtomicU64,
+}
+
+/// A field on its way.
+#[derive(Debug)]
+struct InFlight {
+    flight: Flight,
+    /// Bytes that its readers will be handed when it lands.
+    asked_bytes: u64,
+    /// It was sent ahead and nobody has asked for it yet.
+    bet: Option<Bet>,
+}
+
+impl Landing {
+    /// A field has come, or not. It is in the cache, or its failure stands, before its flight is gone from the list: no reader finds neither.
+    fn land(&self, row: u32, outcome: &Result<Bytes, ReadFailure>, failures: &Mutex<FailureLog>) {
+        let mut flights = lock(&self.flights);
+        let (handed_out, bet) = flights
+            .remove(&row)
+            .map_or((0, None), |known| (known.asked_bytes, known.bet));
+        match outcome {
+            Ok(field) => {
+                self.fields.fetch_add(1, Ordering::Relaxed);
+                let kept = Kept {
+                    field: field.clone(),
+                    handed_out,
+                    asked: Clock::now(),
+                    bet,
+                };
+                lock(&self.cache).insert(row, kept);
+            }
+            // Nobody was told of it: whoever comes makes a try of his own.
+            Err(failure) if bet.is_some() => tracing::debug!("ahead of readers: {failure}"),
+            Err(failure) => {
+                lock(failures).push(now_seconds(), failure.kind, &failure.message);
+                lock(&self.failed).insert(row, (Clock::now(), failure.clone()));
+            }
+        }
+    }
 }
 
 impl FieldReader {
@@ -95,15 +193,23 @@ impl FieldReader {
         runtime: Handle,
         config: &ReaderConfig,
     ) -> Self {
+        let cache_bytes = config.cache_bytes.min(config.memory_bytes / 2);
         Self {
             source: Arc::new(Source::new(table, storage, config)),
             runtime,
-            cache: Arc::new(Mutex::new(FieldCache::new(config.cache_bytes))),
-            flights: Arc::default(),
-            failed: Arc::default(),
+            shared: Arc::new(Landing {
+                cache: Mutex::new(FieldCache::new(cache_bytes)),
+                flights: Mutex::default(),
+                failed: Mutex::default(),
+                fields: AtomicU64::new(0),
+            }),
+            walks: Mutex::new(LruCache::new(ARRAYS)),
+            look_ahead: config.look_ahead,
+            budget: Budget::new(config.memory_bytes),
+            bets: Arc::default(),
             failures: Arc::default(),
             hits: AtomicU64::new(0),
-            fields: Arc::default(),
+            ahead: AtomicU64::new(0),
         }
     }
 
@@ -113,71 +219,160 @@ impl FieldReader {
         &self.source.table
     }
 
-    /// The field of a row. A flight goes on when its readers leave; a failure answers the
+    /// The field of a row, of which `bytes` will be handed to the reader. A flight goes on when its readers leave; a failure answers the
     /// kernel's second try as well, then the next read tries anew.
-    pub fn read(&self, row: u32) -> Read {
-        if let Some(field) = lock(&self.cache).get(row) {
+    pub fn read(&self, row: u32, bytes: u64) -> Read {
+        let now = Clock::now();
+        let from_memory = || lock(&self.shared.cache).get(row, bytes, now);
+        if let Some(field) = from_memory() {
             self.hits.fetch_add(1, Ordering::Relaxed);
             return Read::Now(Ok(field));
         }
         if let Some(failure) = self.standing_failure(row) {
             return Read::Now(Err(failure));
         }
-        let mut flights = lock(&self.flights);
-        if let Some(flight) = flights.get(&row) {
-            return Read::Later(flight.clone());
+        let mut flights = lock(&self.shared.flights);
+        if let Some(known) = flights.get_mut(&row) {
+            known.asked_bytes += bytes;
+            if let Some(bet) = known.bet.take() {
+                bet.won();
+            }
+            return Read::Later(known.flight.clone());
         }
         // A flight that landed between the two locks has left its field in the cache.
-        if let Some(field) = lock(&self.cache).get(row) {
+        if let Some(field) = from_memory() {
             return Read::Now(Ok(field));
         }
-        let flight = self.depart(row);
-        flights.insert(row, flight.clone());
+        self.bets.read(self.source.message_bytes(row));
+        let flight = self.depart(row, None);
+        let departed = InFlight {
+            flight: flight.clone(),
+            asked_bytes: bytes,
+            bet: None,
+        };
+        flights.insert(row, departed);
         Read::Later(flight)
     }
 
+    /// Says that a reader has come to the chunk `linear` of an array and whether it has to wait for it, and fetches what that reader will
+    /// want next. `array` is the caller's number of the array, `grid` its chunk grid, `row_of` the row behind a chunk, if it has one.
+    pub fn step(
+        &self,
+        array: u64,
+        grid: &[u64],
+        linear: u64,
+        waited: bool,
+        row_of: impl Fn(u64) -> Option<u32>,
+    ) {
+        if self.look_ahead == 0 {
+            return;
+        }
+        let mut walks = lock(&self.walks);
+        let mut flights = lock(&self.shared.flights);
+        let mut reserved = Vec::new();
+        walks.get_or_insert_mut(array, || Walks::new(grid)).step(
+            linear,
+            waited,
+            self.look_ahead,
+            |chunk| {
+                let Some(row) = row_of(chunk) else {
+                    return Ahead::Nothing;
+                };
+                if flights.contains_key(&row) || lock(&self.shared.cache).holds(row) {
+                    return Ahead::Asked;
+                }
+                match self.reserve(row) {
+                    Some((lease, bet)) => {
+                        reserved.push((row, lease, bet));
+                        Ahead::Asked
+                    }
+                    None => Ahead::Full,
+                }
+            },
+        );
+        if reserved.is_empty() {
+            return;
+        }
+        let wanted: Vec<_> = reserved
+            .iter()
+            .filter_map(|(row, ..)| self.source.reference(*row))
+            .collect();
+        self.source.origin.expect(&wanted, &self.runtime);
+        self.ahead
+            .fetch_add(reserved.len() as u64, Ordering::Relaxed);
+        for (row, lease, bet) in reserved {
+            let departed = InFlight {
+                flight: self.depart(row, Some(lease)),
+                asked_bytes: 0,
+                bet: Some(bet),
+            };
+            flights.insert(row, departed);
+        }
+    }
+
+    /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
+    fn reserve(&self, row: u32) -> Option<(Lease, Bet)> {
+        let bet = self.bets.place(self.source.message_bytes(row))?;
+        let needed = self.source.memory_bytes(row);
+        let spare = self.budget.limit() / LEFT_TO_READERS;
+        loop {
+            let (used, _) = self.budget.used();
+            if used + needed + spare <= self.budget.limit()
+                && let Some(lease) = self.budget.try_take(needed)
+            {
+                return Some((lease, bet));
+            }
+            if !lock(&self.shared.cache).let_go_of_done() {
+                bet.called_off();
+                return None;
+            }
+        }
+    }
+
     fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
-        let mut failed = lock(&self.failed);
+        let mut failed = lock(&self.shared.failed);
         failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
         failed.remove(&row).map(|(_, failure)| failure)
     }
 
-    fn depart(&self, row: u32) -> Flight {
+    /// Sends for a field; it waits for memory unless it has a lease already.
+    fn depart(&self, row: u32, lease: Option<Lease>) -> Flight {
         let source = Arc::clone(&self.source);
-        let (cache, flights) = (Arc::clone(&self.cache), Arc::clone(&self.flights));
-        let (failures, fields) = (Arc::clone(&self.failures), Arc::clone(&self.fields));
-        let failed = Arc::clone(&self.failed);
-        let label = source
-            .table
-            .rows
-            .get(row as usize)
-            .map(|at| describe(&source.table, at))
-            .unwrap_or_default();
-        let task = self.runtime.spawn(async move {
-            let outcome = source
+        let shared = Arc::clone(&self.shared);
+        let (budget, failures) = (Arc::clone(&self.budget), Arc::clone(&self.failures));
+        let at = source.table.rows.get(row as usize);
+        let label = at.map(|at| describe(&source.table, at)).unwrap_or_default();
+        let name = at.and_then(|at| object_of(&source.table, at));
+        // The log of the requests below names the kernel's request that asked for the field.
+        let span = tracing::Span::current();
+        let flight = async move {
+            let lease = match lease {
+                Some(lease) => lease,
+                None => {
+                    let make_room = || lock(&shared.cache).make_room(Clock::now());
+                    budget.take(source.memory_bytes(row), make_room).await
+                }
+            };
+            let outcome = Arc::clone(&source)
                 .field(row)
                 .await
-                .map_err(|error| failure(&label, &error));
-            match &outcome {
-                Ok(field) => {
-                    fields.fetch_add(1, Ordering::Relaxed);
-                    lock(&cache).insert(row, field.clone());
-                }
-                Err(failure) => {
-                    lock(&failures).push(now_seconds(), failure.kind, &failure.message);
-                    lock(&failed).insert(row, (Clock::now(), failure.clone()));
-                }
+                .map(|field| leased(field, lease))
+                .map_err(|error| failure(&label, name, &error));
+            if let Some((object, range)) = source.reference(row) {
+                source.origin.expect_no_more(object, range);
             }
-            lock(&flights).remove(&row);
+            shared.land(row, &outcome, &failures);
             outcome
-        });
-        let flights = Arc::clone(&self.flights);
+        };
+        let task = self.runtime.spawn(flight.instrument(span));
+        let shared = Arc::clone(&self.shared);
         async move {
             task.await.unwrap_or_else(|ended| {
-                lock(&flights).remove(&row);
+                lock(&shared.flights).remove(&row);
                 Err(ReadFailure {
                     kind: FailureKind::Internal,
                     message: format!("a read ended abnormally: {ended}"),
+                    object: None,
                 })
             })
         }
@@ -194,6 +389,7 @@ impl FieldReader {
         let failed = |ended: tokio::task::JoinError| ReadFailure {
             kind: FailureKind::Internal,
             message: format!("a computation ended abnormally: {ended}"),
+            object: None,
         };
         task.map(move |made| made.map_err(failed)).boxed()
     }
@@ -205,6 +401,7 @@ impl FieldReader {
             return ReadFailure {
                 kind: FailureKind::Internal,
                 message: format!("no row {row}"),
+                object: None,
             };
         };
         let reason = at
@@ -218,6 +415,7 @@ impl FieldReader {
                 describe(&self.source.table, at),
                 at.status.as_str()
             ),
+            object: object_of(&self.source.table, at),
         };
         lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
         failure
@@ -227,27 +425,62 @@ impl FieldReader {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let failures = lock(&self.failures);
+        let (ahead_standing_bytes, ahead_lost_bytes) = self.bets.in_vain();
+        let (memory_bytes, memory_peak_bytes) = self.budget.used();
         Statistics {
             hits: self.hits.load(Ordering::Relaxed),
-            fields: self.fields.load(Ordering::Relaxed),
+            fields: self.shared.fields.load(Ordering::Relaxed),
+            ahead: self.ahead.load(Ordering::Relaxed),
+            ahead_standing_bytes,
+            ahead_lost_bytes,
             failures: failures.total(),
-            cached_bytes: lock(&self.cache).bytes(),
+            cached_bytes: lock(&self.shared.cache).bytes(),
+            memory_bytes,
+            memory_peak_bytes,
+            in_flight: lock(&self.shared.flights).len() as u64,
             recent_failures: failures.recent(),
+            disk: self.source.origin.disk().map(|disk| disk.statistics()),
+            healing: self.source.healer.statistics(),
         }
     }
 
     /// The storage that fields come from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
-        &self.source.storage
+        &self.source.origin.storage
     }
 }
 
-fn failure(label: &str, error: &FetchError) -> ReadFailure {
+/// A field that gives its part of the budget back when nobody has it any more.
+fn leased(field: Bytes, mut lease: Lease) -> Bytes {
+    struct Held {
+        field: Bytes,
+        _lease: Lease,
+    }
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.field
+        }
+    }
+    lease.shrink(field.len() as u64);
+    Bytes::from_owner(Held {
+        field,
+        _lease: lease,
+    })
+}
+
+fn failure(label: &str, object: Option<Arc<str>>, error: &FetchError) -> ReadFailure {
     ReadFailure {
         kind: error.kind(),
         message: format!("{label}: {error}"),
+        object,
     }
+}
+
+/// The object that holds a row's message, as it is named in messages.
+fn object_of(table: &Table, row: &Row) -> Option<Arc<str>> {
+    let object = table.objects.get(row.object as usize)?;
+    Some(object.location.to_string().into())
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.

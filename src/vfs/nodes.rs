@@ -130,6 +130,28 @@ impl StoreNodes {
         }
     }
 
+    /// The chunk grid of an array, and the linear number of the chunk that a local number is.
+    pub(super) fn place(&self, node: usize, local: u64) -> Option<(&[u64], u64)> {
+        let at = self.nodes.get(node)?;
+        let linear = local.checked_sub(at.documents.len() as u64 + 1)?;
+        match &at.body {
+            Body::Group { .. } => None,
+            Body::Array { grid, .. } => Some((grid, linear)),
+        }
+    }
+
+    /// State of the cell behind a chunk of an array of fields.
+    pub(super) fn field(&self, node: usize, linear: u64) -> Option<CellState> {
+        match &self.nodes.get(node)?.body {
+            Body::Array {
+                grid,
+                chunks: Chunks::Fields { group, array },
+                ..
+            } => Some(self.view.cell(*group, *array, grid, linear)),
+            Body::Array { .. } | Body::Group { .. } => None,
+        }
+    }
+
     /// Node and local number of a name in a node's directory.
     pub(super) fn find(&self, node: usize, name: &str) -> Option<(usize, u64)> {
         let at = self.nodes.get(node)?;

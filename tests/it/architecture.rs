@@ -42,8 +42,10 @@ const HOUSE: &[Rule] = &[
     ),
     (
         "store",
-        &["time", "location", "grib", "table", "dataset", "storage"],
-        &["tokio"],
+        &[
+            "time", "location", "zarr", "grib", "table", "dataset", "storage",
+        ],
+        &["rustix", "tokio"],
     ),
     ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),
     (
@@ -54,7 +56,17 @@ const HOUSE: &[Rule] = &[
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
     ("config", &["location", "storage"], &[]),
-    ("telemetry", &[], &["tracing_subscriber"]),
+    (
+        "telemetry",
+        &[],
+        &[
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+            "tokio",
+            "tracing_subscriber",
+        ],
+    ),
     (
         "cli",
         &[
@@ -73,7 +85,7 @@ const HOUSE: &[Rule] = &[
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "tokio"],
+        &["clap", "indicatif", "libc", "tokio"],
     ),
 ];
 
@@ -85,6 +97,9 @@ const FENCED: &[&str] = &[
     "clap",
     "fuser",
     "gribberish",
+    "http_body_util",
+    "hyper",
+    "hyper_util",
     "jpeg2k",
     "indicatif",
     "libc",

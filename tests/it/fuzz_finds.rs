@@ -25,8 +25,10 @@ mod message;
 #[path = "../fuzz/src/product.rs"]
 mod product;
 
+type Target = (&'static str, fn(&[u8]));
+
 /// The targets, by the names of their folders.
-const TARGETS: [(&str, fn(&[u8])); 6] = [
+const TARGETS: [Target; 6] = [
     ("decode", decode::run),
     ("grid", grid::run),
     ("index", index::run),
@@ -193,7 +195,7 @@ fn broken_grids_and_products_end_in_values_or_errors() {
     let octets = |case: &serde_json::Value, key: &str| -> Vec<u8> {
         let text = case[key].as_str().unwrap();
         (0..text.len() / 2)
-            .map(|k| u8::from_str_radix(&text[2 * k..2 * k + 2], 16).unwrap())
+            .map(|k| u8::from_str_radix(text.get(2 * k..2 * k + 2).unwrap(), 16).unwrap())
             .collect()
     };
     let grids: Vec<Vec<u8>> = cases("grid_cases.json")

@@ -8,7 +8,7 @@ use gribfs::table::row::{Status, Table};
 use gribfs::time::Instant;
 
 use crate::grib_corpus::{corpus, samples};
-use crate::scan::{by_status, index_local};
+use crate::scan::{by_status, corpus::index_local};
 
 /// What is said of a message of edition 1 that a walk finds.
 const REFUSED: &str = "GRIB edition 1 is not supported";

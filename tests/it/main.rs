@@ -4,11 +4,15 @@
 #[cfg(test)]
 mod architecture; // the house of the code
 #[cfg(test)]
+mod decode_buffers; // buffers that are used again
+#[cfg(test)]
 mod decode_corpus; // decoded values against ecCodes
 #[cfg(test)]
 mod decode_hostile; // hostile bytes into the decoder
 #[cfg(test)]
 mod decode_packings;
+#[cfg(test)]
+mod disk_cache; // messages on disk: crashes, broken files, full disks, no network
 #[cfg(test)]
 mod fuse_life; // mounting, unmounting, crashes
 #[cfg(test)]
@@ -32,11 +36,15 @@ mod grib_projections;
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
 #[cfg(test)]
+mod look_ahead; // walks, and the memory budget
+#[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
 mod naming; // names against ecCodes'
 #[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
+#[cfg(test)]
+mod stale_index; // messages that are not where the index says
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]

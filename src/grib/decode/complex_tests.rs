@@ -73,11 +73,10 @@ fn field(
             let raw = i128::from(reference + packed);
             integers.push(match (order, integers.as_slice()) {
                 (0, _) => raw,
-                (1, []) | (2, []) => first[0],
-                (2, [_]) => first[1],
+                (_, []) => first[0],
                 (1, [.., one]) => one + raw + minimum,
                 (_, [.., two, one]) => 2 * one - two + raw + minimum,
-                _ => unreachable!(),
+                (_, [_]) => first[1],
             });
         }
     }
