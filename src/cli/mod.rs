@@ -17,6 +17,7 @@ mod index;
 mod info;
 mod mount;
 mod output;
+mod refs;
 mod selection;
 mod umount;
 mod view;
@@ -51,7 +52,7 @@ struct Cli {
 enum Command {
     /// Build or extend an index table from the index files beside GRIB files
     Index(index::IndexArgs),
-    /// Mount a table at a directory
+    /// Mount a table or a reference set at a directory
     Mount(mount::MountArgs),
     /// Unmount a directory
     Umount(umount::UmountArgs),

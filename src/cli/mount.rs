@@ -1,4 +1,4 @@
-//! `gribfs mount`: a table at a directory, in the background once it answers.
+//! `gribfs mount`: a table or a reference set at a directory, in the background once it answers.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,9 @@ use crate::location::Location;
 use crate::scan::load;
 use crate::storage::Storage;
 use crate::store::{FieldReader, ReaderConfig};
-use crate::vfs::{MountTree, TreeConfig};
+use crate::table::row::Table;
+use crate::vfs::tree::Tree;
+use crate::vfs::{MountTree, RefTree, TreeConfig};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,10 +28,11 @@ Examples:
   gribfs mount gfs.parquet /mnt/gfs
   gribfs mount gfs.parquet /mnt/gfs --variable t2m,gh --level 500 --step 0h..48h
   python3 -c 'import xarray; print(xarray.open_zarr(\"/mnt/gfs/best_available.zarr\"))'
+  gribfs mount refs.json /mnt/refs
   gribfs umount /mnt/gfs")]
 pub(super) struct MountArgs {
-    /// Table: a file X.parquet, a directory of tables, or a URL
-    #[arg(value_name = "TABLE")]
+    /// Table (a file X.parquet, a directory of tables) or reference set (kerchunk, GIK: a file, a directory, a pattern), or its URL
+    #[arg(value_name = "SOURCE")]
     source: String,
     /// Empty directory to mount at
     #[arg(value_name = "DIR")]
@@ -46,6 +49,9 @@ pub(super) struct MountArgs {
     /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
     #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
     look_ahead: usize,
+    /// Directory below which a reference set may name files, besides its own (repeatable)
+    #[arg(long, value_name = "DIR")]
+    allow_root: Vec<PathBuf>,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
@@ -148,7 +154,7 @@ fn start(
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let signals = Signals::listen(runtime.handle())
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
-    let tree = tree(args, &source, storage, runtime)?;
+    let tree = tree_of(args, &source, storage, runtime)?;
     let mut mount_config = MountConfig {
         source_name: source.as_str().to_owned(),
         ..MountConfig::default()
@@ -163,7 +169,7 @@ fn start(
         }
     }
     let session = mount(
-        Arc::new(tree),
+        tree,
         runtime.handle().clone(),
         &args.directory,
         &mount_config,
@@ -172,15 +178,44 @@ fn start(
     Ok((session, signals))
 }
 
+/// The tree of whatever the source is: told by its content.
+fn tree_of(
+    args: &MountArgs,
+    source: &Location,
+    storage: Storage,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Arc<dyn Tree>, Failure> {
+    match super::refs::open(&args.source, source, &storage, runtime, &args.allow_root)? {
+        super::refs::Opened::Set(reader) => {
+            let tree = RefTree::new(reader, source.to_string(), now_seconds());
+            Ok(Arc::new(tree))
+        }
+        super::refs::Opened::Table(table) => {
+            Ok(Arc::new(tree(args, source, storage, runtime, *table)?))
+        }
+        super::refs::Opened::Other => {
+            let table = runtime
+                .block_on(load(source, &storage))
+                .map_err(|error| load_failure(&error))?;
+            Ok(Arc::new(tree(args, source, storage, runtime, table)?))
+        }
+    }
+}
+
+fn now_seconds() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or_default()
+}
+
 fn tree(
     args: &MountArgs,
     source: &Location,
     storage: Storage,
     runtime: &tokio::runtime::Runtime,
+    table: Table,
 ) -> Result<MountTree, Failure> {
-    let table = runtime
-        .block_on(load(source, &storage))
-        .map_err(|error| load_failure(&error))?;
     let table = Arc::new(table);
     let collection = Collection::build(Arc::clone(&table), args.view.as_of);
     if let (true, Some(as_of)) = (collection.runs.is_empty(), args.view.as_of) {
@@ -206,15 +241,12 @@ fn tree(
             ..ReaderConfig::default()
         },
     );
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     let tree_config = TreeConfig {
         source: source.to_string(),
         best: args.view.best(),
         layout: args.view.layout(),
         format: args.view.format(),
-        modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
+        modified_seconds: now_seconds(),
     };
     Ok(MountTree::new(collection, Arc::new(reader), tree_config))
 }

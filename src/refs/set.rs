@@ -1,7 +1,6 @@
 //! A reference set in memory: its nodes, their documents, and where chunks lie.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -74,7 +73,7 @@ pub struct RefSet {
     pub nodes: Vec<Node>,
     pub(crate) urls: Urls,
     pub(crate) records: Option<Records>,
-    /// What is wrong with it, at most [`MAX_DEFECTS`] of each kind.
+    /// What is wrong with it, at most 100 of each kind.
     pub defects: Vec<Defect>,
     /// Number of defects of each kind, also of those not kept.
     pub defect_counts: BTreeMap<&'static str, u64>,
@@ -85,7 +84,7 @@ pub struct RefSet {
 }
 
 /// Defects of one kind that are kept word by word.
-pub const MAX_DEFECTS: u64 = 100;
+pub(crate) const MAX_DEFECTS: u64 = 100;
 
 impl RefSet {
     /// Notes a defect.
@@ -299,5 +298,3 @@ pub(crate) fn note_defect(
     }
 }
 
-/// A set that several readers share.
-pub type SharedSet = Arc<RefSet>;

@@ -2,8 +2,10 @@
 //!
 //! TLS is rustls with ring; certificates are the system's. Proxies come from the usual variables of the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::addresses;
 use super::config::StorageConfig;
 use super::error::{ErrorKind, Fault};
 
@@ -27,12 +29,15 @@ pub(super) fn build(config: &StorageConfig) -> Result<reqwest::Client, Fault> {
             // Sixty-four streams of one HTTP/2 connection share one congestion window; as many connections do not.
             .http1_only()
             .referer(false)
+            .dns_resolver(Arc::new(addresses::Resolver))
             .redirect(reqwest::redirect::Policy::custom(|attempt| {
                 let left_tls = attempt.previous().last().is_some_and(|from| {
                     from.scheme() == "https" && attempt.url().scheme() != "https"
                 });
                 if left_tls {
                     attempt.error("redirected from https to http")
+                } else if !addresses::may_follow(attempt.url().host()) {
+                    attempt.error("redirected to a link-local or metadata address")
                 } else if attempt.previous().len() > REDIRECTS {
                     attempt.error("redirected too often")
                 } else {

@@ -9,10 +9,16 @@ mod cache;
 mod failure;
 mod failures;
 mod fetch;
+pub mod grib_chunk;
+pub mod policy;
+mod load;
 mod reader;
+mod references;
 pub mod verify;
 mod walk;
 
 pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;
+pub use load::{LoadError, Loaded, load_refs};
+pub use references::{RefKey, RefReadError, RefReader};
 pub use reader::{FieldReader, Read, ReaderConfig, Statistics};

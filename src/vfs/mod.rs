@@ -6,8 +6,10 @@
 mod inode;
 mod mount_tree;
 mod nodes;
+mod ref_tree;
 mod status;
 mod top;
 pub mod tree;
 
 pub use mount_tree::{MountTree, TreeConfig};
+pub use ref_tree::RefTree;

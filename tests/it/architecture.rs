@@ -32,6 +32,11 @@ const HOUSE: &[Rule] = &[
         &["time", "location", "grib"],
         &["parquet", "arrow_array", "arrow_schema"],
     ),
+    (
+        "refs",
+        &["time", "zarr"],
+        &["parquet", "arrow_array", "arrow_schema"],
+    ),
     ("dataset", &["time", "grib", "table"], &[]),
     ("slices", &["time", "zarr", "dataset"], &[]),
     // services: async, they move bytes
@@ -47,7 +52,11 @@ const HOUSE: &[Rule] = &[
         ],
         &["tokio"],
     ),
-    ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),
+    (
+        "vfs",
+        &["time", "zarr", "refs", "dataset", "slices", "store"],
+        &[],
+    ),
     (
         "scan",
         &["time", "location", "grib", "index", "table", "storage"],
@@ -65,6 +74,7 @@ const HOUSE: &[Rule] = &[
             "location",
             "zarr",
             "table",
+            "refs",
             "dataset",
             "slices",
             "storage",
