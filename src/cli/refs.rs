@@ -11,7 +11,7 @@ use crate::scan::{Progress, ScanConfig, Source, build};
 use crate::storage::Storage;
 use crate::store::policy::{Policy, shown};
 use crate::store::{LoadError, Loaded, RefReader, load_refs};
-use crate::table::row::{Status, Table};
+use crate::table::row::{Row, Status, Table};
 
 /// Bytes of chunks that are kept for readers that come side by side.
 const CACHE_BYTES: u64 = 256 << 20;
@@ -94,9 +94,11 @@ pub(super) async fn table_of(messages: &[MessageRef], policy: &Policy, storage: 
         }
         named
     });
-    // A twin stands for one that the list does not name.
+    // A twin stands for its equal where the list names only the twin.
+    let cell = |row: &Row| (row.kind, row.reference, row.window, row.member);
+    let mut placed: HashSet<_> = table.rows.iter().filter(|row| row.status == Status::Placed).map(cell).collect();
     for row in &mut table.rows {
-        if row.status == Status::Twin {
+        if row.status == Status::Twin && placed.insert(cell(row)) {
             row.status = Status::Placed;
         }
     }

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -83,7 +82,7 @@ pub fn read_directory(zmetadata: &[u8], source: Arc<dyn RecordSource>) -> Result
         builder.insert(key, RefValue::Inline(Bytes::from(text)))?;
     }
     let kept = Kept {
-        records: LruCache::new(NonZeroUsize::MAX),
+        records: LruCache::unbounded(),
         bytes: 0,
         reading: HashMap::new(),
     };

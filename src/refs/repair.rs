@@ -1,9 +1,15 @@
 //! Known defects of sets in the wild, repaired where the right value is in the set itself, and always told.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::chunks::{ChunkTable, Slot};
 use super::expect::{time_units, unit_seconds};
-use super::set::{Kind, RefSet};
+use super::set::{Kind, RefSet, Target};
+use crate::zarr::key::chunk_positions;
+
+/// Most cells of a coordinate that is made anew.
+const MAX_REPAIRED: u64 = 1 << 20;
 
 impl RefSet {
     /// Repairs what can be repaired.
@@ -11,6 +17,8 @@ impl RefSet {
         self.check_dimensions();
         self.check_coordinates();
         if self.records.is_none() {
+            self.repair_lost_steps();
+            self.repair_lost_valid_times();
             self.repair_lost_runs();
         }
     }
@@ -114,5 +122,159 @@ impl RefSet {
             let path = self.path(time).to_owned();
             self.defect("time", path, format!("equals valid_time, the run is lost; {note}"));
         }
+    }
+
+    /// `step` without a chunk: writers drop what is all zeros. It is valid time less run, where those are there.
+    fn repair_lost_steps(&mut self) {
+        for group in 0..self.nodes.len() {
+            let Some((time, step, valid)) = self.times_of(group) else { continue };
+            if !self.is_empty_plain(step) || self.dimensions(step) != ["step"] {
+                continue;
+            }
+            let (Some((time_scale, time_origin)), Some((valid_scale, valid_origin))) = (self.time_unit(time), self.time_unit(valid)) else {
+                continue;
+            };
+            let unit = self.unit(step).and_then(|unit| unit_seconds(&unit));
+            let Some(unit) = unit else { continue };
+            let names = self.dimensions(valid);
+            let (Some(at_step), Some(length)) = (names.iter().position(|name| name == "step"), self.length(step)) else {
+                continue;
+            };
+            let first_run: Vec<u64> = self.dimensions(time).iter().map(|_| 0).collect();
+            let Some(run) = self.value_at(time, &first_run) else { continue };
+            let steps: Option<Vec<f64>> = (0..length)
+                .map(|number| {
+                    let place: Vec<u64> = (0..names.len()).map(|at| if at == at_step { number } else { 0 }).collect();
+                    let moment = self.value_at(valid, &place)? * valid_scale;
+                    #[expect(clippy::cast_precision_loss, reason = "origins are whole seconds far below 2^53")]
+                    let origins = (valid_origin - time_origin) as f64;
+                    Some((moment - run * time_scale + origins) / unit)
+                })
+                .collect();
+            let bytes = steps.and_then(|steps| self.elements(step, &steps));
+            if let Some(bytes) = bytes {
+                self.set_inline(step, &bytes);
+                let path = self.path(step).to_owned();
+                self.defect("step", path, "has no chunk; computed as valid_time - time");
+            }
+        }
+    }
+
+    /// `valid_time` without a chunk, where run and step are there.
+    fn repair_lost_valid_times(&mut self) {
+        for group in 0..self.nodes.len() {
+            let Some((time, step, valid)) = self.times_of(group) else { continue };
+            if !self.is_empty_plain(valid) {
+                continue;
+            }
+            let (Some((scale, origin)), Some((valid_scale, valid_origin))) = (self.time_unit(time), self.time_unit(valid)) else {
+                continue;
+            };
+            let Some(unit) = self.unit(step).and_then(|unit| unit_seconds(&unit)) else { continue };
+            let Some(Kind::Array { info, .. }) = self.nodes.get(valid).map(|node| &node.kind) else { continue };
+            // One chunk for each cell, as the writers have it.
+            if info.chunk_elements() != 1 || info.chunk_count() > MAX_REPAIRED {
+                continue;
+            }
+            let names = self.dimensions(valid);
+            let grid = info.grid.clone();
+            let mut table = ChunkTable::default();
+            let mut whole = true;
+            for number in 0..info.chunk_count() {
+                let index = chunk_positions(number, &grid);
+                let value = |node: usize| {
+                    let place: Option<Vec<u64>> = self
+                        .dimensions(node)
+                        .iter()
+                        .map(|name| names.iter().position(|own| own == name).and_then(|at| index.get(at).copied()))
+                        .collect();
+                    self.value_at(node, &place?)
+                };
+                let moment = value(time).zip(value(step)).map(|(run, step)| {
+                    #[expect(clippy::cast_precision_loss, reason = "origins are whole seconds far below 2^53")]
+                    let origins = (origin - valid_origin) as f64;
+                    (run * scale + step * unit + origins) / valid_scale
+                });
+                match moment.and_then(|moment| self.elements(valid, &[moment])) {
+                    Some(bytes) => table.push(number, &Slot::Inline(Bytes::from(bytes))),
+                    None => whole = false,
+                }
+            }
+            if whole && table.present() > 0 {
+                table.seal();
+                if let Some(Kind::Array { chunks, .. }) = self.nodes.get_mut(valid).map(|node| &mut node.kind) {
+                    *chunks = Some(table);
+                }
+                let path = self.path(valid).to_owned();
+                self.defect("valid_time", path, "has no chunk; computed as time + step");
+            }
+        }
+    }
+
+    /// Gives every scalar `number` whose chunk has another size the member that its file's name tells.
+    pub fn set_member(&mut self, member: u16) {
+        let wrong: Vec<usize> = self
+            .arrays()
+            .filter(|(number, node, info)| {
+                node.name == "number"
+                    && info.shape.is_empty()
+                    && info.data_type == "<i8"
+                    && !matches!(self.chunk(*number, 0), Ok(Some(Target::Inline(bytes))) if bytes.len() == 8)
+            })
+            .map(|(number, ..)| number)
+            .collect();
+        for number in wrong {
+            self.set_inline(number, &i64::from(member).to_le_bytes());
+            let path = self.path(number).to_owned();
+            self.defect("number", path, format!("is not one member; {member}, as the file's name says"));
+        }
+    }
+
+    fn times_of(&self, group: usize) -> Option<(usize, usize, usize)> {
+        let node = self.nodes.get(group)?;
+        let child = |name: &str| node.children.get(name).copied();
+        Some((child("time")?, child("step")?, child("valid_time")?))
+    }
+
+    fn is_empty_plain(&self, node: usize) -> bool {
+        match self.nodes.get(node).map(|node| &node.kind) {
+            Some(Kind::Array { info, chunks: Some(chunks) }) => {
+                chunks.present() == 0 && matches!(info.data_type.as_str(), "<i8" | "<f8") && !info.is_grib()
+            }
+            _ => false,
+        }
+    }
+
+    fn length(&self, node: usize) -> Option<u64> {
+        match &self.nodes.get(node)?.kind {
+            Kind::Array { info, .. } if info.chunk_count() == 1 => info.shape.first().copied().filter(|length| *length < MAX_REPAIRED),
+            _ => None,
+        }
+    }
+
+    fn unit(&self, node: usize) -> Option<String> {
+        self.nodes.get(node)?.attributes.get("units").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn time_unit(&self, node: usize) -> Option<(f64, i64)> {
+        time_units(&self.unit(node)?)
+    }
+
+    /// Values in the type of an array.
+    fn elements(&self, node: usize, values: &[f64]) -> Option<Vec<u8>> {
+        let Kind::Array { info, .. } = &self.nodes.get(node)?.kind else {
+            return None;
+        };
+        let mut bytes = Vec::with_capacity(values.len() * 8);
+        for value in values {
+            match info.data_type.as_str() {
+                "<f8" => bytes.extend_from_slice(&value.to_le_bytes()),
+                "<i8" if value.is_finite() && value.fract() == 0.0 => {
+                    bytes.extend_from_slice(&format!("{value:.0}").parse::<i64>().ok()?.to_le_bytes());
+                }
+                _ => return None,
+            }
+        }
+        Some(bytes)
     }
 }

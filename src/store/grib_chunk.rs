@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use crate::grib::decode::{DecodeError, Packed, decode, decode_f64};
 use crate::grib::grid::{Grid, GridError};
-use crate::grib::identity::Product;
+use crate::grib::identity::{Identity, Product};
 use crate::grib::naming::name_array;
+use crate::grib::parameters::{ParameterFacts, facts};
 use crate::grib::section::{Field, GribError, Message};
 use crate::refs::{Expectation, GribVar};
 use crate::time::Instant;
@@ -121,12 +122,8 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
     let product = Product::parse(field.discipline, field.section1, field.section4)?;
     let naming = name_array(&product.identity, None);
     let differs = |what, found: String, expected: String| Err(ChunkError::Other { what, found, expected });
-    if let Some(facts) = naming.facts
-        && facts.cf_var_name != name
-        && facts.short_name != name
-        && wanted.param_id != Some(facts.param_id.into())
-    {
-        return differs("the parameter", facts.cf_var_name.to_owned(), name.clone());
+    if let Some(found) = other_parameter(&product.identity, name, wanted.param_id) {
+        return differs("the parameter", found.to_owned(), name.clone());
     }
     if let Some(step_type) = &wanted.step_type {
         let known = ["instant", "accum", "avg", "max", "min"];
@@ -158,4 +155,25 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
         }
     }
     Ok(())
+}
+
+/// The message's parameter, if it is known and cannot be the one that the set names. Names change between versions of ecCodes:
+/// a daily mean of `t2m` is `avg_2t` to some and `t2m` to others, `sm` of a layer is `sm20`.
+fn other_parameter(identity: &Identity, name: &str, param_id: Option<u64>) -> Option<&'static str> {
+    let own = facts(identity)?;
+    let mut plain = identity.clone();
+    plain.statistic = None;
+    let fits = |facts: &ParameterFacts| {
+        let with_level = |short: &str| {
+            let rest = name.strip_prefix(short);
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        facts.cf_var_name == name
+            || facts.short_name == name
+            || param_id == Some(facts.param_id.into())
+            || with_level(facts.cf_var_name)
+            || with_level(facts.short_name)
+    };
+    let fits_plain = facts(&plain).is_some_and(|facts| fits(&facts));
+    (!fits(&own) && !fits_plain).then_some(own.cf_var_name)
 }

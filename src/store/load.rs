@@ -333,7 +333,10 @@ impl Loader<'_> {
             Format::Other | Format::OtherParquet => Loaded::Other,
             Format::KIndex => Loaded::Messages(read_k_index(bytes()).map_err(wrong)?, own),
             Format::Gik => {
-                let set = read_gik(bytes()).map_err(wrong)?;
+                let mut set = read_gik(bytes()).map_err(wrong)?;
+                if let Some(member) = member_in_name(location.file_name()) {
+                    set.set_member(member);
+                }
                 self.usable(location, set, own)?
             }
             Format::Json => {
