@@ -13,6 +13,7 @@ macro_rules! say {
 
 mod demo;
 mod demo_archive;
+mod export;
 mod index;
 mod info;
 mod mount;
@@ -20,6 +21,7 @@ mod output;
 mod refs;
 mod selection;
 mod umount;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -58,6 +60,10 @@ enum Command {
     Umount(umount::UmountArgs),
     /// Tell what is in a table
     Info(info::InfoArgs),
+    /// Write references to a slice of a table for programs that read kerchunk's formats
+    Export(export::ExportArgs),
+    /// Check references against the archive: what is dead, stale, wrong or unreadable
+    Verify(verify::VerifyArgs),
     /// Make a small forecast archive, index it, mount it, and show how to read it
     Demo(demo::DemoArgs),
 }
@@ -137,6 +143,8 @@ pub fn main() -> ExitCode {
         Command::Mount(args) => mount::run(&args),
         Command::Umount(args) => umount::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

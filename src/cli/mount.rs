@@ -190,7 +190,7 @@ fn tree_of(
             let tree = RefTree::new(reader, source.to_string(), now_seconds());
             Ok(Arc::new(tree))
         }
-        super::refs::Opened::Table(table) => {
+        super::refs::Opened::Table(table, _) => {
             Ok(Arc::new(tree(args, source, storage, runtime, *table)?))
         }
         super::refs::Opened::Other => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::location::Location;
-use crate::refs::MessageRef;
+use crate::refs::{Defect, MessageRef};
 use crate::scan::{Progress, ScanConfig, Source, build};
 use crate::storage::Storage;
 use crate::store::policy::{Policy, shown};
@@ -20,8 +20,8 @@ const CACHE_BYTES: u64 = 256 << 20;
 pub(super) enum Opened {
     /// A reference set.
     Set(Arc<RefReader>),
-    /// A table made of a list of messages.
-    Table(Box<Table>),
+    /// A table made of a list of messages, and what is wrong with the list.
+    Table(Box<Table>, Vec<Defect>),
     /// Something else: a table, or nothing.
     Other,
 }
@@ -45,10 +45,13 @@ pub(super) fn open(
             runtime.block_on(reader.learn_sizes());
             Ok(Opened::Set(Arc::new(reader)))
         }
-        Loaded::Messages(messages, own) => {
+        Loaded::Messages(messages, defects, own) => {
             let policy = policy(own, allowed)?;
+            for defect in defects.iter().take(20) {
+                tracing::warn!(kind = defect.kind, "{defect}");
+            }
             let table = runtime.block_on(table_of(&messages, &policy, storage))?;
-            Ok(Opened::Table(Box::new(table)))
+            Ok(Opened::Table(Box::new(table), defects))
         }
     }
 }
@@ -70,10 +73,18 @@ pub(super) fn load_failure(error: LoadError) -> Failure {
 /// What the list names and the objects do not have is told.
 pub(super) async fn table_of(messages: &[MessageRef], policy: &Policy, storage: &Storage) -> Result<Table, Failure> {
     let mut wanted: HashMap<Location, BTreeSet<u64>> = HashMap::new();
-    for message in messages {
-        match policy.resolve(&message.url) {
-            Ok(location) => drop(wanted.entry(location).or_default().insert(message.offset)),
-            Err(refusal) => tracing::warn!(url = shown(&message.url), "not followed: {refusal}"),
+    let mut refused = 0_usize;
+    // Sorted by URL, so that each is resolved once.
+    for same in messages.chunk_by(|a, b| a.url == b.url) {
+        let Some(first) = same.first() else { continue };
+        match policy.resolve(&first.url) {
+            Ok(location) => wanted.entry(location).or_default().extend(same.iter().map(|message| message.offset)),
+            Err(refusal) => {
+                refused += 1;
+                if refused <= 5 {
+                    tracing::warn!(url = shown(&first.url), "not followed: {refusal}");
+                }
+            }
         }
     }
     let mut locations: Vec<Location> = wanted.keys().cloned().collect();

@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::error::RefsError;
 use super::value::whole_float;
@@ -38,15 +39,36 @@ pub(crate) fn batches(
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| Err(RefsError::Parquet("the file is damaged".to_owned())))
 }
 
-/// Names of a Parquet file's columns.
-pub(crate) fn column_names(file: Bytes) -> Result<Vec<String>, RefsError> {
+/// Names of a Parquet file's columns, from its footer (without the 8 bytes at the end); none of a table of our own.
+pub(crate) fn column_names(footer: &[u8]) -> Result<Vec<String>, RefsError> {
     let work = || {
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .map_err(|error| RefsError::Parquet(error.to_string()))?;
-        Ok(builder.schema().fields().iter().map(|field| field.name().clone()).collect())
+        let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(|error| RefsError::Parquet(error.to_string()))?;
+        let file = metadata.file_metadata();
+        let entries = file.key_value_metadata().map_or(&[][..], Vec::as_slice);
+        if entries.iter().any(|entry| entry.key.starts_with("gribfs.")) {
+            return Ok(Vec::new());
+        }
+        Ok(file.schema().get_fields().iter().map(|field| field.name().to_owned()).collect())
     };
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| Err(RefsError::Parquet("the file is damaged".to_owned())))
+}
+
+/// The footer of a whole file.
+pub(crate) fn footer_of(file: &[u8]) -> Result<&[u8], RefsError> {
+    let damaged = || RefsError::Parquet("the file has no footer".to_owned());
+    let (rest, end) = file.split_last_chunk::<8>().ok_or_else(damaged)?;
+    let length = footer_length(end)?;
+    let start = rest.len().checked_sub(length).ok_or_else(damaged)?;
+    rest.get(start..).ok_or_else(damaged)
+}
+
+/// Length of the footer, from the last 8 bytes of the file.
+pub(crate) fn footer_length(end: &[u8; 8]) -> Result<usize, RefsError> {
+    let [a, b, c, d, magic @ ..] = *end;
+    if magic != *b"PAR1" {
+        return Err(RefsError::Parquet("the file does not end as Parquet does".to_owned()));
+    }
+    usize::try_from(u32::from_le_bytes([a, b, c, d])).map_err(|error| RefsError::Parquet(error.to_string()))
 }
 
 /// A column of text or bytes.

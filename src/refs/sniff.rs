@@ -46,13 +46,13 @@ pub fn sniff_compression(head: &[u8]) -> Compression {
     }
 }
 
-/// What a file is that begins with `head`, once unpacked. Of Parquet, `whole` gives all bytes.
+/// What a file is that begins with `head`, once unpacked. Of Parquet, `footer` gives the bytes between data and the last 8.
 ///
 /// # Errors
 /// [`RefsError`] for Parquet that cannot be read.
-pub fn sniff(head: &[u8], whole: impl FnOnce() -> Result<Bytes, RefsError>) -> Result<Format, RefsError> {
+pub fn sniff(head: &[u8], footer: impl FnOnce() -> Result<Bytes, RefsError>) -> Result<Format, RefsError> {
     if head.starts_with(b"PAR1") {
-        let columns = column_names(whole()?)?;
+        let columns = column_names(&footer()?)?;
         return Ok(if gik::is_gik(&columns) {
             Format::Gik
         } else if k_index::is_k_index(&columns) {
@@ -66,6 +66,22 @@ pub fn sniff(head: &[u8], whole: impl FnOnce() -> Result<Bytes, RefsError>) -> R
         Some(b'{' | b'[') => Format::Json,
         _ => Format::Other,
     })
+}
+
+/// Length of a Parquet file's footer, from the file's last 8 bytes.
+///
+/// # Errors
+/// [`RefsError::Parquet`] where it is no Parquet.
+pub fn parquet_footer_length(end: &[u8; 8]) -> Result<usize, RefsError> {
+    super::cells::footer_length(end)
+}
+
+/// The footer of a whole Parquet file.
+///
+/// # Errors
+/// [`RefsError::Parquet`] where it is no Parquet.
+pub fn parquet_footer(file: &[u8]) -> Result<&[u8], RefsError> {
+    super::cells::footer_of(file)
 }
 
 /// A reader that unpacks.

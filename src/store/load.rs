@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::location::{ByteRange, Location};
 use crate::refs::{
-    self, Compression, Format, MessageRef, RecordSource, RefSet, RefsError, decompress, member_in_name, read_directory, read_gik, read_json, read_k_index,
+    self, Compression, Defect, Format, MessageRef, RecordSource, RefSet, RefsError, decompress, member_in_name, parquet_footer, parquet_footer_length, read_directory, read_gik, read_json, read_k_index,
     sniff, sniff_compression, step_messages,
 };
 use crate::storage::{ErrorKind, Listed, Short, Storage, StorageError};
@@ -34,8 +34,8 @@ const RECORD_DEADLINE: Duration = Duration::from_secs(60);
 pub enum Loaded {
     /// A reference set, with the directory that it lies in on this machine.
     Set(Box<RefSet>, Option<PathBuf>),
-    /// A list of messages, to be indexed; with the directory likewise.
-    Messages(Vec<MessageRef>, Option<PathBuf>),
+    /// A list of messages, to be indexed; with what is wrong with it, and the directory likewise.
+    Messages(Vec<MessageRef>, Vec<Defect>, Option<PathBuf>),
     /// Something else.
     Other,
 }
@@ -153,14 +153,16 @@ impl Loader<'_> {
     /// Several files as one: members of an ensemble, or lists of messages.
     fn files(&self, files: &[Location]) -> Result<Loaded, LoadError> {
         let (mut sets, mut messages, mut own) = (Vec::new(), Vec::new(), None);
+        let mut defects = Vec::new();
         for file in files {
             match self.file(file)? {
                 Loaded::Set(set, folder) => {
                     own = folder;
                     sets.push((file, *set));
                 }
-                Loaded::Messages(found, folder) => {
+                Loaded::Messages(found, wrong, folder) => {
                     own = folder;
+                    defects.extend(wrong);
                     messages.extend(found);
                 }
                 Loaded::Other => return Ok(Loaded::Other),
@@ -169,7 +171,7 @@ impl Loader<'_> {
         if !messages.is_empty() {
             messages.sort_unstable();
             messages.dedup();
-            return Ok(Loaded::Messages(messages, own));
+            return Ok(Loaded::Messages(messages, defects, own));
         }
         if sets.len() == 1
             && let Some((_, set)) = sets.pop()
@@ -246,8 +248,7 @@ impl Loader<'_> {
             error,
         };
         let (head, compression) = self.head(location)?;
-        let whole = || self.whole(location, compression);
-        sniff(&head, || whole().map_err(|error| RefsError::Read(error.to_string()))).map_err(wrong)
+        sniff(&head, || self.footer(location, compression).map_err(|error| RefsError::Read(error.to_string()))).map_err(wrong)
     }
 
     /// The first bytes of a file, unpacked, and how it is packed.
@@ -299,6 +300,36 @@ impl Loader<'_> {
         }))
     }
 
+    /// The footer of a Parquet file, by two small reads where it is not packed.
+    fn footer(&self, location: &Location, compression: Compression) -> Result<Bytes, LoadError> {
+        let wrong = |error| LoadError::Refs {
+            location: location.clone(),
+            error,
+        };
+        let size = match (compression, location.to_path()) {
+            (Compression::None, Some(path)) => Some(std::fs::metadata(path).map_err(|error| self.io(location, error))?.len()),
+            (Compression::None, None) => {
+                let probe = self.storage.get(location, ByteRange::new(0, 8), Short::Allow);
+                self.runtime.block_on(probe)?.object_size
+            }
+            (Compression::Gzip | Compression::Zstd, _) => None,
+        };
+        let Some(size) = size.filter(|size| *size > 12) else {
+            let whole = self.whole(location, compression)?;
+            return Ok(Bytes::copy_from_slice(parquet_footer(&whole).map_err(wrong)?));
+        };
+        let read = |offset: u64, length: u64| self.runtime.block_on(self.storage.get(location, ByteRange::new(offset, length), Short::Refuse));
+        let end = read(size - 8, 8)?.bytes;
+        let length = match end.first_chunk::<8>() {
+            Some(end) => parquet_footer_length(end).map_err(wrong)? as u64,
+            None => 0,
+        };
+        if length == 0 || length > MAX_ZMETADATA || length > size - 12 {
+            return Err(wrong(RefsError::Parquet("a footer that cannot be".to_owned())));
+        }
+        Ok(read(size - 8 - length, length)?.bytes)
+    }
+
     fn whole(&self, location: &Location, compression: Compression) -> Result<Bytes, LoadError> {
         let wrong = |error| LoadError::Refs {
             location: location.clone(),
@@ -320,20 +351,14 @@ impl Loader<'_> {
             error,
         };
         let (head, compression) = self.head(location)?;
-        let mut whole = None;
-        let format = sniff(&head, || {
-            let bytes = self.whole(location, compression).map_err(|error| RefsError::Read(error.to_string()))?;
-            whole = Some(bytes.clone());
-            Ok(bytes)
-        })
-        .map_err(wrong)?;
+        let format = sniff(&head, || self.footer(location, compression).map_err(|error| RefsError::Read(error.to_string())))
+            .map_err(wrong)?;
         let own = location.to_path().and_then(|path| path.parent().map(Path::to_owned));
-        let bytes = || whole.clone().unwrap_or_default();
         Ok(match format {
             Format::Other | Format::OtherParquet => Loaded::Other,
-            Format::KIndex => Loaded::Messages(read_k_index(bytes()).map_err(wrong)?, own),
+            Format::KIndex => Loaded::Messages(read_k_index(self.whole(location, compression)?).map_err(wrong)?, Vec::new(), own),
             Format::Gik => {
-                let mut set = read_gik(bytes()).map_err(wrong)?;
+                let mut set = read_gik(self.whole(location, compression)?).map_err(wrong)?;
                 if let Some(member) = member_in_name(location.file_name()) {
                     set.set_member(member);
                 }
@@ -352,7 +377,7 @@ impl Loader<'_> {
         let _ = self;
         let messages = step_messages(&set);
         if !messages.is_empty() {
-            return Ok(Loaded::Messages(messages, own));
+            return Ok(Loaded::Messages(messages, set.defects, own));
         }
         if set.is_deflated() {
             return Err(LoadError::Refs {

@@ -73,6 +73,7 @@ const HOUSE: &[Rule] = &[
             "zarr",
             "location",
             "zarr",
+            "grib",
             "table",
             "refs",
             "dataset",
