@@ -66,7 +66,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<u8, Failure> {
     if destination.to_path().is_some_and(|path| path.exists()) {
         return Err(Failure::usage(format!("{destination} exists already")));
     }
-    let table = runtime.block_on(load(&source, &storage)).map_err(|error| load_failure(&error))?;
+    let table = runtime
+        .block_on(load(&source, &storage))
+        .map_err(|error| load_failure(&error))?;
     let table = Arc::new(table);
     let collection = Collection::build(Arc::clone(&table), args.view.as_of);
     let collection = Arc::new(args.selection.select(collection)?);
@@ -84,35 +86,59 @@ pub(super) fn run(args: &ExportArgs) -> Result<u8, Failure> {
     };
     let root = view.hierarchy(args.view.layout());
     runtime.block_on(writer.group(&root, ""))?;
-    let Writer { groups, arrays, lost, .. } = writer;
+    let Writer {
+        groups,
+        arrays,
+        lost,
+        ..
+    } = writer;
     let count: usize = arrays.iter().map(|array| array.chunks.len()).sum();
     if arrays.is_empty() {
-        return Err(Failure::failed(format!("{}: nothing in this slice", args.slice)));
+        return Err(Failure::failed(format!(
+            "{}: nothing in this slice",
+            args.slice
+        )));
     }
     let files: Vec<(String, Bytes)> = match args.format {
         FormatArg::KerchunkJson => vec![(String::new(), Bytes::from(json_set(&groups, &arrays)))],
         FormatArg::KerchunkParquet => {
             let mut files = Vec::new();
             for array in &arrays {
-                for (number, bytes) in record_bytes(array, args.record_size).map_err(Failure::failed)? {
+                for (number, bytes) in
+                    record_bytes(array, args.record_size).map_err(Failure::failed)?
+                {
                     files.push((format!("{}/refs.{number}.parq", array.path), bytes));
                 }
             }
             // Last: it makes the set visible.
-            files.push((".zmetadata".to_owned(), Bytes::from(zmetadata(&groups, &arrays, args.record_size))));
+            files.push((
+                ".zmetadata".to_owned(),
+                Bytes::from(zmetadata(&groups, &arrays, args.record_size)),
+            ));
             files
         }
     };
     match destination.to_path() {
-        Some(path) => write_local(&path, &files).map_err(|error| Failure::failed(format!("{destination}: {error}")))?,
+        Some(path) => write_local(&path, &files)
+            .map_err(|error| Failure::failed(format!("{destination}: {error}")))?,
         None => {
             for (name, bytes) in files {
-                let to = if name.is_empty() { destination.clone() } else { destination.with_suffix(&format!("/{name}")) };
-                runtime.block_on(storage.put(&to, bytes)).map_err(Failure::failed)?;
+                let to = if name.is_empty() {
+                    destination.clone()
+                } else {
+                    destination.with_suffix(&format!("/{name}"))
+                };
+                runtime
+                    .block_on(storage.put(&to, bytes))
+                    .map_err(Failure::failed)?;
             }
         }
     }
-    say!("{destination}: {} in {}", count_text(count as u64, "reference"), count_text(arrays.len() as u64, "array"));
+    say!(
+        "{destination}: {} in {}",
+        count_text(count as u64, "reference"),
+        count_text(arrays.len() as u64, "array")
+    );
     for what in lost.iter().take(20) {
         say!("  left out: {what}");
     }
@@ -125,7 +151,11 @@ fn write_local(path: &Path, files: &[(String, Bytes)]) -> std::io::Result<()> {
     unfinished.push(format!(".gribfs-unfinished-{}", std::process::id()));
     let unfinished = PathBuf::from(unfinished);
     for (name, bytes) in files {
-        let file = if name.is_empty() { unfinished.clone() } else { unfinished.join(name) };
+        let file = if name.is_empty() {
+            unfinished.clone()
+        } else {
+            unfinished.join(name)
+        };
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -148,12 +178,24 @@ impl Writer<'_> {
     async fn group(&mut self, root: &Group, path: &str) -> Result<(), Failure> {
         let mut open = vec![(root, path.to_owned())];
         while let Some((group, path)) = open.pop() {
-            self.groups.push((path.clone(), Value::Object(group.attributes.clone())));
-            let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            self.groups
+                .push((path.clone(), Value::Object(group.attributes.clone())));
+            let below = |name: &str| {
+                if path.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{path}/{name}")
+                }
+            };
             for array in &group.arrays {
                 self.array(array, below(&array.name)).await?;
             }
-            open.extend(group.groups.iter().map(|(name, inner)| (inner, below(name))));
+            open.extend(
+                group
+                    .groups
+                    .iter()
+                    .map(|(name, inner)| (inner, below(name))),
+            );
         }
         Ok(())
     }
@@ -165,18 +207,34 @@ impl Writer<'_> {
         match &array.content {
             Content::Inline(bytes) => chunks.push((0, Target::Inline(bytes.clone()))),
             Content::Deferred(deferred) => chunks.push((0, Target::Inline(deferred.source.make()))),
-            Content::Fields { group, array: number } => {
-                let data_type = if array.data_type == DataType::Float64 { "float64" } else { "float32" };
-                zarray["filters"] = json!([{"id": "grib", "var": array.name, "dtype": data_type}]);
+            Content::Fields {
+                group,
+                array: number,
+            } => {
+                let data_type = if array.data_type == DataType::Float64 {
+                    "float64"
+                } else {
+                    "float32"
+                };
+                let filters = json!([{"id": "grib", "var": array.name, "dtype": data_type}]);
+                if let Some(members) = zarray.as_object_mut() {
+                    members.insert("filters".to_owned(), filters);
+                }
                 for linear in 0..array.chunk_count() {
                     match self.view.cell(*group, *number, &grid, linear) {
                         CellState::Gap => {}
                         CellState::Pending(_) => {
-                            self.lost.push(format!("{path}/{}: not readable here either", crate::zarr::key::chunk_key(linear, &grid)));
+                            self.lost.push(format!(
+                                "{path}/{}: not readable here either",
+                                crate::zarr::key::chunk_key(linear, &grid)
+                            ));
                         }
                         CellState::Present(row) => match self.target(row).await? {
                             Ok(target) => chunks.push((linear, target)),
-                            Err(why) => self.lost.push(format!("{path}/{}: {why}", crate::zarr::key::chunk_key(linear, &grid))),
+                            Err(why) => self.lost.push(format!(
+                                "{path}/{}: {why}",
+                                crate::zarr::key::chunk_key(linear, &grid)
+                            )),
                         },
                     }
                 }
@@ -198,7 +256,9 @@ impl Writer<'_> {
             return Ok(Err("no such row".to_owned()));
         };
         if row.field > 0 {
-            return Ok(Err("a second field of its message, which these formats cannot name".to_owned()));
+            return Ok(Err(
+                "a second field of its message, which these formats cannot name".to_owned(),
+            ));
         }
         let grid = self
             .table
@@ -207,9 +267,16 @@ impl Writer<'_> {
             .and_then(|kind| self.table.grids.get(kind.grid? as usize))
             .and_then(|grid| crate::grib::grid::Grid::parse(&grid.section3).ok());
         if grid.is_some_and(|grid| !grid.cell_order().is_row_major()) {
-            return Ok(Err("its scanning order would be read as it is stored".to_owned()));
+            return Ok(Err(
+                "its scanning order would be read as it is stored".to_owned()
+            ));
         }
-        let Some(location) = self.table.objects.get(row.object as usize).map(|object| object.location.clone()) else {
+        let Some(location) = self
+            .table
+            .objects
+            .get(row.object as usize)
+            .map(|object| object.location.clone())
+        else {
             return Ok(Err("no such object".to_owned()));
         };
         let length = match row.length {
@@ -230,7 +297,8 @@ impl Writer<'_> {
             .get(location, ByteRange::new(offset, 16), Short::Refuse)
             .await
             .map_err(Failure::failed)?;
-        let indicator = crate::grib::section::Indicator::parse(&fetched.bytes).map_err(Failure::failed)?;
+        let indicator =
+            crate::grib::section::Indicator::parse(&fetched.bytes).map_err(Failure::failed)?;
         Ok(indicator.length)
     }
 }

@@ -91,7 +91,12 @@ pub(super) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let report = match open(&args.source, &source, &storage, &runtime, &args.allow_root)? {
         Opened::Set(reader) => runtime.block_on(set(&reader, args.sample)),
         Opened::Table(checked, defects) => {
-            let reader = FieldReader::new(Arc::new(*checked), storage, runtime.handle().clone(), &ReaderConfig::default());
+            let reader = FieldReader::new(
+                Arc::new(*checked),
+                storage,
+                runtime.handle().clone(),
+                &ReaderConfig::default(),
+            );
             let mut report = runtime.block_on(table(&reader, args.sample));
             for defect in &defects {
                 *report.defect_counts.entry(defect.kind).or_default() += 1;
@@ -100,8 +105,15 @@ pub(super) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
             report
         }
         Opened::Other => {
-            let loaded: Table = runtime.block_on(load(&source, &storage)).map_err(|error| load_failure(&error))?;
-            let reader = FieldReader::new(Arc::new(loaded), storage, runtime.handle().clone(), &ReaderConfig::default());
+            let loaded: Table = runtime
+                .block_on(load(&source, &storage))
+                .map_err(|error| load_failure(&error))?;
+            let reader = FieldReader::new(
+                Arc::new(loaded),
+                storage,
+                runtime.handle().clone(),
+                &ReaderConfig::default(),
+            );
             runtime.block_on(table(&reader, args.sample))
         }
     };
@@ -125,7 +137,10 @@ async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
         defect_counts: set.defect_counts.clone(),
         ..Report::default()
     };
-    let total: u64 = set.arrays().map(|(_, _, info)| info.chunk_count()).fold(0, u64::saturating_add);
+    let total: u64 = set
+        .arrays()
+        .map(|(_, _, info)| info.chunk_count())
+        .fold(0, u64::saturating_add);
     let every = stride(total, sample);
     // Phase of the sample, carried from array to array.
     let mut skip = 0_u64;
@@ -147,7 +162,11 @@ async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
             failed = told.err();
         }
         if let Some(error) = failed {
-            report.add(&array.path, &array.path, Err(("dead".to_owned(), error.to_string())));
+            report.add(
+                &array.path,
+                &array.path,
+                Err(("dead".to_owned(), error.to_string())),
+            );
         }
         let mut outcomes = futures::stream::iter(numbers)
             .map(|number| {
@@ -155,24 +174,41 @@ async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
                 let must = info.must_be_whole;
                 async move {
                     let absent = matches!(set.chunk(node, number), Ok(None)) && !must;
-                    let outcome = if absent { None } else { Some(reader.fetch(RefKey::Chunk(node, number)).await) };
+                    let outcome = if absent {
+                        None
+                    } else {
+                        Some(reader.fetch(RefKey::Chunk(node, number)).await)
+                    };
                     (number, outcome)
                 }
             })
             .buffer_unordered(AT_ONCE);
         while let Some((number, outcome)) = outcomes.next().await {
-            let key = if info.shape.is_empty() { "0".to_owned() } else { crate::zarr::key::chunk_key(number, &info.grid) };
+            let key = if info.shape.is_empty() {
+                "0".to_owned()
+            } else {
+                crate::zarr::key::chunk_key(number, &info.grid)
+            };
             let at = format!("{}/{key}", array.path);
             let Some(outcome) = outcome else { continue };
             report.references += 1;
             let due = info.chunk_bytes();
-            report.add(&array.path, &at, match outcome {
-                Ok(bytes) if due.is_some_and(|due| due != bytes.len() as u64) => {
-                    Err(("broken".to_owned(), format!("{} bytes where {} are due", bytes.len(), due.unwrap_or_default())))
-                }
-                Ok(_) => Ok(()),
-                Err(error) => Err((error.word().to_owned(), error.to_string())),
-            });
+            report.add(
+                &array.path,
+                &at,
+                match outcome {
+                    Ok(bytes) if due.is_some_and(|due| due != bytes.len() as u64) => Err((
+                        "broken".to_owned(),
+                        format!(
+                            "{} bytes where {} are due",
+                            bytes.len(),
+                            due.unwrap_or_default()
+                        ),
+                    )),
+                    Ok(_) => Ok(()),
+                    Err(error) => Err((error.word().to_owned(), error.to_string())),
+                },
+            );
         }
     }
     report
@@ -183,7 +219,10 @@ async fn table(reader: &FieldReader, sample: Option<u64>) -> Report {
     let table = Arc::clone(reader.table());
     report.references = table.rows.len() as u64;
     let every = usize::try_from(stride(report.references, sample)).unwrap_or(usize::MAX);
-    let rows = (0_u32..).zip(&table.rows).step_by(every).filter(|(_, row)| row.status != Status::Twin);
+    let rows = (0_u32..)
+        .zip(&table.rows)
+        .step_by(every)
+        .filter(|(_, row)| row.status != Status::Twin);
     let mut outcomes = futures::stream::iter(rows)
         .map(|(number, row)| async move {
             let outcome = match reader.read(number, 0) {
@@ -194,8 +233,16 @@ async fn table(reader: &FieldReader, sample: Option<u64>) -> Report {
         })
         .buffer_unordered(AT_ONCE);
     while let Some((row, outcome)) = outcomes.next().await {
-        let location = table.objects.get(row.object as usize).map(|object| object.location.to_string()).unwrap_or_default();
-        let kind = table.kinds.get(row.kind as usize).map(|kind| crate::scan::kind_columns(kind).varname).unwrap_or_default();
+        let location = table
+            .objects
+            .get(row.object as usize)
+            .map(|object| object.location.to_string())
+            .unwrap_or_default();
+        let kind = table
+            .kinds
+            .get(row.kind as usize)
+            .map(|kind| crate::scan::kind_columns(kind).varname)
+            .unwrap_or_default();
         let at = format!("{location} at {}", row.offset);
         let outcome = outcome.map(|_| ()).map_err(|failure| {
             use crate::store::FailureKind;
@@ -214,9 +261,16 @@ async fn table(reader: &FieldReader, sample: Option<u64>) -> Report {
 }
 
 fn as_json(source: &str, report: &Report) -> String {
-    let findings: Vec<_> = report.findings.iter().map(|(word, at, what)| json!({"kind": word, "at": at, "what": what})).collect();
-    let defects: Vec<_> =
-        report.defects.iter().map(|defect| json!({"kind": defect.kind, "at": defect.at, "what": defect.what})).collect();
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|(word, at, what)| json!({"kind": word, "at": at, "what": what}))
+        .collect();
+    let defects: Vec<_> = report
+        .defects
+        .iter()
+        .map(|defect| json!({"kind": defect.kind, "at": defect.at, "what": defect.what}))
+        .collect();
     let document = json!({
         "source": source,
         "ok": report.is_clean(),
@@ -232,7 +286,11 @@ fn as_json(source: &str, report: &Report) -> String {
 }
 
 fn print(source: &str, report: &Report) {
-    say!("{source}: {} looked at, {} sound", count_text(report.looked_at, "reference"), grouped(report.sound));
+    say!(
+        "{source}: {} looked at, {} sound",
+        count_text(report.looked_at, "reference"),
+        grouped(report.sound)
+    );
     for (word, count) in &report.counts {
         say!("  {word:<12} {}", grouped(*count));
     }
@@ -242,7 +300,10 @@ fn print(source: &str, report: &Report) {
     let listed = u64::try_from(report.findings.len().min(20)).unwrap_or_default();
     let all: u64 = report.counts.values().sum();
     if all > listed {
-        say!("  and {} more; --json lists more of them", grouped(all - listed));
+        say!(
+            "  and {} more; --json lists more of them",
+            grouped(all - listed)
+        );
     }
     if !report.defect_counts.is_empty() {
         say!("of the set itself:");

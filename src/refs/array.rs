@@ -85,7 +85,11 @@ impl ArrayInfo {
             Some(_) => "record".to_owned(),
             None => return Err("no dtype".to_owned()),
         };
-        let grid: Vec<u64> = shape.iter().zip(&chunks).map(|(length, chunk)| length.div_ceil(*chunk)).collect();
+        let grid: Vec<u64> = shape
+            .iter()
+            .zip(&chunks)
+            .map(|(length, chunk)| length.div_ceil(*chunk))
+            .collect();
         let count = product(&grid).filter(|count| *count <= MAX_CHUNKS);
         if count.is_none() {
             return Err("more chunks than any archive has".to_owned());
@@ -94,8 +98,12 @@ impl ArrayInfo {
             Some(Value::Array(filters)) => filters.as_slice(),
             _ => &[],
         };
-        let compressed = document.get("compressor").is_some_and(|value| !value.is_null());
-        let grib = filters.iter().find(|filter| filter.get("id").and_then(Value::as_str) == Some("grib"));
+        let compressed = document
+            .get("compressor")
+            .is_some_and(|value| !value.is_null());
+        let grib = filters
+            .iter()
+            .find(|filter| filter.get("id").and_then(Value::as_str) == Some("grib"));
         let item_bytes = data_type.get(2..).and_then(|size| size.parse::<u64>().ok());
         let kind = data_type.chars().nth(1).unwrap_or(' ');
         let coding = match (grib, item_bytes) {
@@ -111,21 +119,27 @@ impl ArrayInfo {
                 if document.get("order").and_then(Value::as_str) == Some("F") && shape.len() > 1 {
                     return Err("GRIB values in Fortran order are not supported".to_owned());
                 }
-                let var = match filter.get("var").and_then(Value::as_str).unwrap_or_default() {
+                let var = match filter
+                    .get("var")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                {
                     "latitude" => GribVar::Latitude,
                     "longitude" => GribVar::Longitude,
                     name => GribVar::Values(name.to_owned()),
                 };
                 Coding::Grib { var, item_bytes }
             }
-            (None, Some(item_bytes)) if filters.is_empty() && !compressed && "fiubc".contains(kind) => {
+            (None, Some(item_bytes))
+                if filters.is_empty() && !compressed && "fiubc".contains(kind) =>
+            {
                 Coding::Plain { item_bytes }
             }
             (None, _) => Coding::Opaque,
         };
         let fill = document.get("fill_value").unwrap_or(&Value::Null);
-        let must_be_whole =
-            shape.is_empty() || ("iu".contains(kind) && fill.is_null() && matches!(coding, Coding::Plain { .. }));
+        let must_be_whole = shape.is_empty()
+            || ("iu".contains(kind) && fill.is_null() && matches!(coding, Coding::Plain { .. }));
         let mut info = Self {
             shape,
             chunks,
@@ -136,7 +150,9 @@ impl ArrayInfo {
             rewritten: None,
         };
         let bytes = info.chunk_bytes();
-        if !matches!(info.coding, Coding::Opaque) && bytes.is_none_or(|bytes| bytes > MAX_CHUNK_BYTES) {
+        if !matches!(info.coding, Coding::Opaque)
+            && bytes.is_none_or(|bytes| bytes > MAX_CHUNK_BYTES)
+        {
             return Err("chunks larger than 1 GiB".to_owned());
         }
         info.rewritten = rewrite(document, &info.coding, kind, fill);
@@ -174,11 +190,16 @@ impl ArrayInfo {
 }
 
 fn product(numbers: &[u64]) -> Option<u64> {
-    numbers.iter().try_fold(1_u64, |all, number| all.checked_mul(*number))
+    numbers
+        .iter()
+        .try_fold(1_u64, |all, number| all.checked_mul(*number))
 }
 
 fn lengths(document: &Value, name: &str) -> Result<Vec<u64>, String> {
-    let list = document.get(name).and_then(Value::as_array).ok_or_else(|| format!("no {name}"))?;
+    let list = document
+        .get(name)
+        .and_then(Value::as_array)
+        .ok_or_else(|| format!("no {name}"))?;
     if list.len() > MAX_RANK {
         return Err(format!("{} dimensions", list.len()));
     }
@@ -228,13 +249,19 @@ mod tests {
     fn grib_arrays_are_served_as_plain_floats_with_nan() {
         let info = ArrayInfo::parse(&zarray(&json!({}))).unwrap();
         let served = info.rewritten.clone().unwrap();
-        assert_eq!((&served["filters"], &served["fill_value"]), (&Value::Null, &json!("NaN")));
+        assert_eq!(
+            (&served["filters"], &served["fill_value"]),
+            (&Value::Null, &json!("NaN"))
+        );
         assert_eq!((info.chunk_bytes(), info.chunk_count()), (Some(584), 5));
     }
 
     #[test]
     fn other_codings_keep_their_metadata() {
-        let info = ArrayInfo::parse(&zarray(&json!({"filters": [{"id": "shuffle"}], "compressor": {"id": "zlib"}}))).unwrap();
+        let info = ArrayInfo::parse(&zarray(
+            &json!({"filters": [{"id": "shuffle"}], "compressor": {"id": "zlib"}}),
+        ))
+        .unwrap();
         assert_eq!((info.coding, info.rewritten), (Coding::Opaque, None));
     }
 
@@ -244,7 +271,10 @@ mod tests {
             (json!({"filters": [{"id": "grib"}, {"id": "zlib"}]}), "mix"),
             (json!({"chunks": [0, 73]}), "length 0"),
             (json!({"shape": [1]}), "rank"),
-            (json!({"shape": [1_000_000_000_000_000_u64, 1_000_000_000_000_000_u64]}), "more chunks"),
+            (
+                json!({"shape": [1_000_000_000_000_000_u64, 1_000_000_000_000_000_u64]}),
+                "more chunks",
+            ),
             (json!({"chunks": [1, 1_000_000_000_000_u64]}), "1 GiB"),
             (json!({"dtype": "<i4"}), "dtype"),
         ] {

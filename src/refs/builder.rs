@@ -78,7 +78,15 @@ impl SetBuilder {
         let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
         if self.step_keys && folder.starts_with("step_") {
             let target = match value {
-                RefValue::Object { url, offset, length } => Target::Object { url, offset, length },
+                RefValue::Object {
+                    url,
+                    offset,
+                    length,
+                } => Target::Object {
+                    url,
+                    offset,
+                    length,
+                },
                 RefValue::Inline(bytes) => Target::Inline(bytes),
                 RefValue::NoTarget => Target::NoTarget,
             };
@@ -87,7 +95,11 @@ impl SetBuilder {
         }
         if name.starts_with(".z") {
             let RefValue::Inline(text) = value else {
-                self.defect("document", key, "metadata that is not inline cannot be read");
+                self.defect(
+                    "document",
+                    key,
+                    "metadata that is not inline cannot be read",
+                );
                 return Ok(());
             };
             let at = self.directory(folder)?;
@@ -116,7 +128,13 @@ impl SetBuilder {
     }
 
     /// Takes a byte range quickly: the way of nearly all keys.
-    pub(crate) fn insert_object(&mut self, key: &str, url: &str, offset: u64, length: Option<u64>) -> Result<(), RefsError> {
+    pub(crate) fn insert_object(
+        &mut self,
+        key: &str,
+        url: &str,
+        offset: u64,
+        length: Option<u64>,
+    ) -> Result<(), RefsError> {
         if self.prefix.is_empty()
             && !self.step_keys
             && !url.contains("{{")
@@ -128,11 +146,25 @@ impl SetBuilder {
             && let Some(number) = crate::zarr::key::parse_chunk_key(name, &info.grid)
             && let Some(url) = self.urls.intern(url)
         {
-            directory.chunks.push(number, &Slot::Object { url, offset, length });
+            directory.chunks.push(
+                number,
+                &Slot::Object {
+                    url,
+                    offset,
+                    length,
+                },
+            );
             return Ok(());
         }
         let url = url.to_owned();
-        self.insert(key, RefValue::Object { url, offset, length })
+        self.insert(
+            key,
+            RefValue::Object {
+                url,
+                offset,
+                length,
+            },
+        )
     }
 
     fn document(&mut self, at: usize, key: &str, name: &str, text: Bytes) {
@@ -141,14 +173,19 @@ impl SetBuilder {
         };
         let place = match name {
             ".zarray" => {
-                let parsed = parse_lenient(&text).map_err(|error| format!("its .zarray is no JSON: {error}"));
+                let parsed = parse_lenient(&text)
+                    .map_err(|error| format!("its .zarray is no JSON: {error}"));
                 directory.info = Some(parsed.and_then(|document| ArrayInfo::parse(&document)));
                 let waiting = std::mem::take(&mut directory.waiting);
                 if let Some(Ok(info)) = directory.info.clone() {
                     for (name, slot) in waiting {
                         match crate::zarr::key::parse_chunk_key(&name, &info.grid) {
-                            Some(number) if !info.shape.is_empty() => directory.chunks.push(number, &slot),
-                            _ if info.shape.is_empty() && &*name == "0" => directory.chunks.push(0, &slot),
+                            Some(number) if !info.shape.is_empty() => {
+                                directory.chunks.push(number, &slot)
+                            }
+                            _ if info.shape.is_empty() && &*name == "0" => {
+                                directory.chunks.push(0, &slot)
+                            }
                             _ => directory.outside(&name),
                         }
                     }
@@ -160,7 +197,11 @@ impl SetBuilder {
             _ => return,
         };
         if place.as_ref().is_some_and(|before| *before != text) {
-            self.defect("duplicate", key, "occurs twice with different values; the last stands");
+            self.defect(
+                "duplicate",
+                key,
+                "occurs twice with different values; the last stands",
+            );
         }
         if let Some(directory) = self.directories.get_mut(at) {
             match name {
@@ -174,7 +215,11 @@ impl SetBuilder {
         Ok(match value {
             RefValue::Inline(bytes) => Slot::Inline(bytes),
             RefValue::NoTarget => Slot::NoTarget,
-            RefValue::Object { mut url, offset, length } => {
+            RefValue::Object {
+                mut url,
+                offset,
+                length,
+            } => {
                 if url.contains("{{") {
                     match &self.templates {
                         Some(templates) => url = templates.expand(&url, &Names::new())?,
@@ -182,8 +227,13 @@ impl SetBuilder {
                     }
                 }
                 let number = self.urls.intern(&url);
-                let url = number.ok_or_else(|| RefsError::TooLarge("more than four billion URLs".to_owned()))?;
-                Slot::Object { url, offset, length }
+                let url = number
+                    .ok_or_else(|| RefsError::TooLarge("more than four billion URLs".to_owned()))?;
+                Slot::Object {
+                    url,
+                    offset,
+                    length,
+                }
             }
         })
     }
@@ -198,7 +248,9 @@ impl SetBuilder {
             Some(number) => *number,
             None => {
                 if self.directories.len() >= MAX_NODES {
-                    return Err(RefsError::TooLarge(format!("more than {MAX_NODES} groups and arrays")));
+                    return Err(RefsError::TooLarge(format!(
+                        "more than {MAX_NODES} groups and arrays"
+                    )));
                 }
                 self.directories.push(Directory::default());
                 let number = self.directories.len() - 1;
@@ -211,7 +263,13 @@ impl SetBuilder {
     }
 
     pub(crate) fn defect(&mut self, kind: &'static str, at: &str, what: impl Into<String>) {
-        note_defect(&mut self.defects, &mut self.defect_counts, kind, at.to_owned(), what.into());
+        note_defect(
+            &mut self.defects,
+            &mut self.defect_counts,
+            kind,
+            at,
+            what.into(),
+        );
     }
 
     /// The set.
@@ -227,7 +285,11 @@ impl SetBuilder {
         if self.raw_templates {
             let templates = self.templates.take().unwrap_or_default();
             self.urls = self.urls.rewritten(|url| {
-                if url.contains("{{") { templates.expand(url, &Names::new()) } else { Ok(url.to_owned()) }
+                if url.contains("{{") {
+                    templates.expand(url, &Names::new())
+                } else {
+                    Ok(url.to_owned())
+                }
             })?;
         }
         self.urls.seal();
@@ -241,7 +303,8 @@ impl SetBuilder {
             notes: Vec::new(),
             loose: std::mem::take(&mut self.loose),
         };
-        let mut paths: Vec<(String, usize)> = std::mem::take(&mut self.numbers).into_iter().collect();
+        let mut paths: Vec<(String, usize)> =
+            std::mem::take(&mut self.numbers).into_iter().collect();
         paths.sort_unstable();
         for (path, number) in paths {
             let Some(directory) = self.directories.get_mut(number).map(std::mem::take) else {
@@ -282,11 +345,19 @@ impl Node {
 }
 
 /// Hangs a directory into the tree.
-fn place(set: &mut RefSet, path: &str, mut directory: Directory, lazy: bool) -> Result<(), RefsError> {
+fn place(
+    set: &mut RefSet,
+    path: &str,
+    mut directory: Directory,
+    lazy: bool,
+) -> Result<(), RefsError> {
     let mut at = 0;
     let mut walked = String::new();
     for name in path.split('/').filter(|name| !name.is_empty()) {
-        if matches!(set.nodes.get(at).map(|node| &node.kind), Some(Kind::Array { .. })) {
+        if matches!(
+            set.nodes.get(at).map(|node| &node.kind),
+            Some(Kind::Array { .. })
+        ) {
             set.defect("key", path, "lies inside of an array");
             return Ok(());
         }
@@ -294,12 +365,17 @@ fn place(set: &mut RefSet, path: &str, mut directory: Directory, lazy: bool) -> 
             walked.push('/');
         }
         walked.push_str(name);
-        let known = set.nodes.get(at).and_then(|node| node.children.get(name).copied());
+        let known = set
+            .nodes
+            .get(at)
+            .and_then(|node| node.children.get(name).copied());
         at = match known {
             Some(child) => child,
             None => {
                 if set.nodes.len() >= MAX_NODES {
-                    return Err(RefsError::TooLarge(format!("more than {MAX_NODES} groups and arrays")));
+                    return Err(RefsError::TooLarge(format!(
+                        "more than {MAX_NODES} groups and arrays"
+                    )));
                 }
                 let child = set.nodes.len();
                 set.nodes.push(Node::group(&walked, at));
@@ -314,7 +390,11 @@ fn place(set: &mut RefSet, path: &str, mut directory: Directory, lazy: bool) -> 
         Some(Ok(Value::Object(attributes))) => attributes,
         Some(Ok(_)) | None => Map::new(),
         Some(Err(error)) => {
-            set.defect("document", format!("{path}/.zattrs"), format!("no JSON: {error}"));
+            set.defect(
+                "document",
+                format!("{path}/.zattrs"),
+                format!("no JSON: {error}"),
+            );
             Map::new()
         }
     };
@@ -335,10 +415,18 @@ fn place(set: &mut RefSet, path: &str, mut directory: Directory, lazy: bool) -> 
         }
         None => {
             if directory.empty.is_some() {
-                set.defect("key", format!("{path}/"), "an empty name where there is no array");
+                set.defect(
+                    "key",
+                    format!("{path}/"),
+                    "an empty name where there is no array",
+                );
             }
             if let Some(node) = set.nodes.get_mut(at) {
-                node.files = directory.waiting.into_iter().map(|(name, slot)| (name.into_string(), slot)).collect();
+                node.files = directory
+                    .waiting
+                    .into_iter()
+                    .map(|(name, slot)| (name.into_string(), slot))
+                    .collect();
                 node.files.sort_by(|a, b| a.0.cmp(&b.0));
                 node.files.dedup_by(|a, b| a.0 == b.0);
             }
@@ -347,7 +435,11 @@ fn place(set: &mut RefSet, path: &str, mut directory: Directory, lazy: bool) -> 
     };
     if let Some(slot) = directory.empty.take() {
         if !info.shape.is_empty() {
-            set.defect("empty-name", format!("{path}/"), "a chunk without a name, of an array that is no scalar");
+            set.defect(
+                "empty-name",
+                format!("{path}/"),
+                "a chunk without a name, of an array that is no scalar",
+            );
         } else if directory.chunks.present() == 0 {
             directory.chunks.push(0, &slot);
         } else {
@@ -371,10 +463,18 @@ fn place(set: &mut RefSet, path: &str, mut directory: Directory, lazy: bool) -> 
         refused = Some("keys outside of its shape");
     }
     if let Some(Coding::Plain { .. }) = Some(&info.coding)
-        && let (Some(Slot::Inline(bytes)), Some(expected)) = (directory.chunks.get(0), info.chunk_bytes())
+        && let (Some(Slot::Inline(bytes)), Some(expected)) =
+            (directory.chunks.get(0), info.chunk_bytes())
         && bytes.len() as u64 != expected
     {
-        set.defect("inline-size", path, format!("its inline chunk has {} bytes, {expected} are due", bytes.len()));
+        set.defect(
+            "inline-size",
+            path,
+            format!(
+                "its inline chunk has {} bytes, {expected} are due",
+                bytes.len()
+            ),
+        );
     }
     if let Some(node) = set.nodes.get_mut(at) {
         node.kind = Kind::Array {

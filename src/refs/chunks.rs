@@ -80,7 +80,11 @@ impl ChunkTable {
                 self.growing.extend_from_slice(bytes);
                 (INLINE, start as u64, Some(bytes.len() as u64))
             }
-            Slot::Object { url, offset, length } => (*url, *offset, *length),
+            Slot::Object {
+                url,
+                offset,
+                length,
+            } => (*url, *offset, *length),
             Slot::NoTarget => (NO_TARGET, 0, None),
         };
         let short = match length {
@@ -124,13 +128,21 @@ impl ChunkTable {
                 if let Some(length) = self.long.get(&slot) {
                     sorted.long.insert(sorted.urls.len(), *length);
                 }
-                sorted.urls.push(self.urls.get(slot).copied().unwrap_or(ABSENT));
-                sorted.offsets.push(self.offsets.get(slot).copied().unwrap_or_default());
-                sorted.lengths.push(self.lengths.get(slot).copied().unwrap_or_default());
+                sorted
+                    .urls
+                    .push(self.urls.get(slot).copied().unwrap_or(ABSENT));
+                sorted
+                    .offsets
+                    .push(self.offsets.get(slot).copied().unwrap_or_default());
+                sorted
+                    .lengths
+                    .push(self.lengths.get(slot).copied().unwrap_or_default());
                 last = Some((number, slot));
             }
             sorted.present = kept.len() as u64;
-            let in_order = kept.last().is_none_or(|last| *last + 1 == kept.len() as u64);
+            let in_order = kept
+                .last()
+                .is_none_or(|last| *last + 1 == kept.len() as u64);
             sorted.numbers = (!in_order).then_some(kept);
             *self = sorted;
         }
@@ -141,7 +153,11 @@ impl ChunkTable {
     }
 
     fn at(&self, slot: usize, inline: &Bytes) -> Option<Slot> {
-        let (url, offset, length) = (*self.urls.get(slot)?, *self.offsets.get(slot)?, *self.lengths.get(slot)?);
+        let (url, offset, length) = (
+            *self.urls.get(slot)?,
+            *self.offsets.get(slot)?,
+            *self.lengths.get(slot)?,
+        );
         let length = match length {
             WHOLE => None,
             LONG => self.long.get(&slot).copied(),
@@ -155,7 +171,11 @@ impl ChunkTable {
                 let end = start.checked_add(usize::try_from(length?).ok()?)?;
                 (end <= inline.len()).then(|| Slot::Inline(inline.slice(start..end)))
             }
-            url if url < MAX_URLS => Some(Slot::Object { url, offset, length }),
+            url if url < MAX_URLS => Some(Slot::Object {
+                url,
+                offset,
+                length,
+            }),
             _ => None,
         }
     }
@@ -205,7 +225,11 @@ mod tests {
     use super::*;
 
     fn object(offset: u64, length: Option<u64>) -> Slot {
-        Slot::Object { url: 3, offset, length }
+        Slot::Object {
+            url: 3,
+            offset,
+            length,
+        }
     }
 
     #[test]
@@ -219,7 +243,10 @@ mod tests {
         assert!(table.seal().is_empty());
         assert_eq!(table.present(), 4);
         assert_eq!(table.numbers_from(1).collect::<Vec<_>>(), [2, 4, 10]);
-        assert_eq!(table.get(10), Some(Slot::Inline(Bytes::from_static(b"abc"))));
+        assert_eq!(
+            table.get(10),
+            Some(Slot::Inline(Bytes::from_static(b"abc")))
+        );
         assert_eq!(table.get(4), Some(object(1, Some(1 << 40))));
         assert_eq!((table.get(2), table.get(1)), (Some(object(6, None)), None));
     }

@@ -37,7 +37,9 @@ pub enum RefsError {
     #[error("too large: {0}")]
     TooLarge(String),
     /// The set has metadata and no data.
-    #[error("deflated: the set has metadata but no references to data; reinflate it with its index first")]
+    #[error(
+        "deflated: the set has metadata but no references to data; reinflate it with its index first"
+    )]
     Deflated,
     /// Reading the set's bytes failed.
     #[error("cannot read: {0}")]

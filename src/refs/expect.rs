@@ -46,11 +46,18 @@ impl RefSet {
             return Expectation::default();
         };
         let text = |name: &str| {
-            at.attributes.get(name).and_then(Value::as_str).filter(|text| *text != "unknown").map(str::to_owned)
+            at.attributes
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|text| *text != "unknown")
+                .map(str::to_owned)
         };
         let name = match &info.coding {
-            Coding::Grib { var: GribVar::Values(name), .. } if !name.is_empty() && name != "unknown" => Some(name.clone()),
-            _ => None,
+            Coding::Grib {
+                var: GribVar::Values(name),
+                ..
+            } if !name.is_empty() && name != "unknown" => Some(name.clone()),
+            Coding::Grib { .. } | Coding::Plain { .. } | Coding::Opaque => None,
         };
         let mut wanted = Expectation {
             elements: info.chunk_elements(),
@@ -61,7 +68,11 @@ impl RefSet {
             return wanted;
         }
         wanted.name = name;
-        wanted.param_id = at.attributes.get("GRIB_paramId").and_then(Value::as_u64).filter(|id| *id != 0);
+        wanted.param_id = at
+            .attributes
+            .get("GRIB_paramId")
+            .and_then(Value::as_u64)
+            .filter(|id| *id != 0);
         wanted.level_type = text("GRIB_typeOfLevel");
         wanted.step_type = text("GRIB_stepType");
         let dimensions = self.dimensions(node);
@@ -81,13 +92,18 @@ impl RefSet {
         wanted.valid_time = moment("valid_time");
         if wanted.valid_time.is_none()
             && let (Some(run), Some((step, attributes))) = (wanted.run, coordinate("step"))
-            && let Some(scale) = attributes.get("units").and_then(Value::as_str).and_then(unit_seconds)
+            && let Some(scale) = attributes
+                .get("units")
+                .and_then(Value::as_str)
+                .and_then(unit_seconds)
         {
             wanted.valid_time = whole(step * scale).map(|step| run + step);
         }
         wanted.member = coordinate("number").and_then(|(value, _)| whole(value));
         if let Some(level_type) = &wanted.level_type {
-            let scalar = self.find_in(at.parent, level_type).is_some_and(|node| self.rank(node) == Some(0));
+            let scalar = self
+                .find_in(at.parent, level_type)
+                .is_some_and(|node| self.rank(node) == Some(0));
             wanted.level = coordinate(level_type)
                 .map(|(value, _)| value)
                 // A scalar 0 is what writers leave who lost the level.
@@ -110,14 +126,28 @@ impl RefSet {
     /// Names of an array's dimensions, as many as it has.
     #[must_use]
     pub fn dimensions(&self, node: usize) -> Vec<String> {
-        let listed = self.nodes.get(node).and_then(|node| node.attributes.get("_ARRAY_DIMENSIONS")).and_then(Value::as_array);
+        let listed = self
+            .nodes
+            .get(node)
+            .and_then(|node| node.attributes.get("_ARRAY_DIMENSIONS"))
+            .and_then(Value::as_array);
         listed
-            .map(|names| names.iter().map(|name| name.as_str().unwrap_or_default().to_owned()).collect())
+            .map(|names| {
+                names
+                    .iter()
+                    .map(|name| name.as_str().unwrap_or_default().to_owned())
+                    .collect()
+            })
             .unwrap_or_default()
     }
 
     /// The cell of a coordinate that belongs to a place in another array of the group.
-    fn coordinate(&self, group: usize, name: &str, index: &[(String, u64)]) -> Option<(f64, &serde_json::Map<String, Value>)> {
+    fn coordinate(
+        &self,
+        group: usize,
+        name: &str,
+        index: &[(String, u64)],
+    ) -> Option<(f64, &serde_json::Map<String, Value>)> {
         let node = self.find_in(group, name)?;
         let dimensions = self.dimensions(node);
         if dimensions.len() != self.rank(node)? {
@@ -125,7 +155,12 @@ impl RefSet {
         }
         let place: Option<Vec<u64>> = dimensions
             .iter()
-            .map(|dimension| index.iter().find(|(name, _)| name == dimension).map(|(_, at)| *at))
+            .map(|dimension| {
+                index
+                    .iter()
+                    .find(|(name, _)| name == dimension)
+                    .map(|(_, at)| *at)
+            })
             .collect();
         let value = self.value_at(node, &place?)?;
         Some((value, &self.nodes.get(node)?.attributes))
@@ -140,7 +175,12 @@ impl RefSet {
         let Coding::Plain { item_bytes } = info.coding else {
             return None;
         };
-        if place.len() != info.shape.len() || place.iter().zip(&info.shape).any(|(at, length)| at >= length) {
+        if place.len() != info.shape.len()
+            || place
+                .iter()
+                .zip(&info.shape)
+                .any(|(at, length)| at >= length)
+        {
             return None;
         }
         let (mut number, mut inside) = (0_u64, 0_u64);
@@ -181,7 +221,9 @@ fn element(cell: &[u8], data_type: &str) -> Option<f64> {
         "<i8" => {
             let number = i64::from_le_bytes(cell.try_into().ok()?);
             // Beyond 2^53 lies nothing but the marks for "no time".
-            i32::try_from(number / (1 << 21)).ok().map(|high| f64::from(high) * 2_097_152.0)?
+            i32::try_from(number / (1 << 21))
+                .ok()
+                .map(|high| f64::from(high) * 2_097_152.0)?
                 + i32::try_from(number % (1 << 21)).ok().map(f64::from)?
         }
         _ => return None,
@@ -221,7 +263,11 @@ pub(crate) fn time_units(units: &str) -> Option<(f64, i64)> {
         .collect::<Option<_>>()?;
     let part = |at: usize| parts.get(at).copied().unwrap_or_default();
     let (year, month, day) = (parts.first()?, parts.get(1)?, parts.get(2)?);
-    let text = format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}", part(3), part(4));
+    let text = format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}",
+        part(3),
+        part(4)
+    );
     let origin = crate::time::Instant::parse(&text)?;
     Some((unit_seconds(unit)?, origin.seconds() + i64::from(part(5))))
 }
@@ -232,8 +278,14 @@ mod tests {
 
     #[test]
     fn cf_units_are_read() {
-        assert_eq!(time_units("seconds since 1970-01-01T00:00:00"), Some((1.0, 0)));
-        assert_eq!(time_units("hours since 1970-01-02 00:00:00"), Some((3600.0, 86_400)));
+        assert_eq!(
+            time_units("seconds since 1970-01-01T00:00:00"),
+            Some((1.0, 0))
+        );
+        assert_eq!(
+            time_units("hours since 1970-01-02 00:00:00"),
+            Some((3600.0, 86_400))
+        );
         assert_eq!(time_units("metres"), None);
     }
 

@@ -25,9 +25,15 @@ pub(crate) fn is_gik(columns: &[String]) -> bool {
 pub fn read_gik(file: Bytes) -> Result<RefSet, RefsError> {
     let columns = column_names(footer_of(&file)?)?;
     if !is_gik(&columns) {
-        return Err(RefsError::Unknown("Parquet without columns key and value".to_owned()));
+        return Err(RefsError::Unknown(
+            "Parquet without columns key and value".to_owned(),
+        ));
     }
-    let value_column = if columns.iter().any(|column| column == "value") { "value" } else { "reference" };
+    let value_column = if columns.iter().any(|column| column == "value") {
+        "value"
+    } else {
+        "reference"
+    };
     let mut builder = SetBuilder::default();
     builder.step_keys = true;
     let mut rows = 0_u64;
@@ -48,7 +54,9 @@ pub fn read_gik(file: Bytes) -> Result<RefSet, RefsError> {
             if let Some(path) = paths.get(row) {
                 let path = String::from_utf8_lossy(path);
                 match (offsets.get(row), sizes.get(row)) {
-                    (Ok(offset), Ok(length)) => builder.insert_object(key, &path, offset.unwrap_or_default(), length)?,
+                    (Ok(offset), Ok(length)) => {
+                        builder.insert_object(key, &path, offset.unwrap_or_default(), length)?
+                    }
                     (Err(number), _) | (_, Err(number)) => {
                         builder.defect("value", key, format!("a range of {number}"));
                     }
@@ -95,15 +103,23 @@ fn known_defects(set: &mut RefSet) {
             && let Some((folder, name)) = run_hours(url)
             && folder != name
         {
-            found.push(("run", key.clone(), format!("the folder says run {folder}z, the file name {name}z")));
+            found.push((
+                "run",
+                key.clone(),
+                format!("the folder says run {folder}z, the file name {name}z"),
+            ));
         }
     }
     for (parameter, level_type) in collapsed {
         let levels = set
             .arrays()
-            .filter(|(_, node, _)| node.path.split('/').next() == Some(&parameter) && node.name.starts_with("isobaric"))
+            .filter(|(_, node, _)| {
+                node.path.split('/').next() == Some(&parameter) && node.name.starts_with("isobaric")
+            })
             .find_map(|(_, _, info)| info.shape.first().copied());
-        let of = levels.map_or(String::new(), |levels| format!(": 1 of {levels} levels kept"));
+        let of = levels.map_or(String::new(), |levels| {
+            format!(": 1 of {levels} levels kept")
+        });
         found.push((
             "collapsed-levels",
             format!("{parameter}/{level_type}"),
@@ -139,8 +155,15 @@ fn known_defects(set: &mut RefSet) {
 
 /// Hours of the run that an ECMWF URL's folder and file name say: `/12z/` and `20240529120000-`.
 fn run_hours(url: &str) -> Option<(String, String)> {
-    let folder = url.split('/').find_map(|part| part.strip_suffix('z').filter(|hour| hour.len() == 2))?;
-    let name = url.rsplit('/').next()?.split('-').next().filter(|date| date.len() == 14)?;
+    let folder = url
+        .split('/')
+        .find_map(|part| part.strip_suffix('z').filter(|hour| hour.len() == 2))?;
+    let name = url
+        .rsplit('/')
+        .next()?
+        .split('-')
+        .next()
+        .filter(|date| date.len() == 14)?;
     Some((folder.to_owned(), name.get(8..10)?.to_owned()))
 }
 
@@ -151,26 +174,29 @@ fn literal_set(text: &str, builder: &mut SetBuilder) -> Result<(), RefsError> {
         ("refs", Literal::Dict(members)) => {
             for (key, value) in members {
                 if let Literal::Text(key) = key {
-                    literal_member(&key, value, builder)?;
+                    literal_member(&key, &value, builder)?;
                 }
             }
             Ok(())
         }
-        (key, value) => literal_member(key, value, builder),
+        (key, value) => literal_member(key, &value, builder),
     })
 }
 
-fn literal_member(key: &str, value: Literal, builder: &mut SetBuilder) -> Result<(), RefsError> {
+fn literal_member(key: &str, value: &Literal, builder: &mut SetBuilder) -> Result<(), RefsError> {
     if key.starts_with('_') {
         return Ok(());
     }
-    let read = match &value {
+    let read = match value {
         Literal::Text(text) => RefValue::inline(text),
         Literal::Bytes(bytes) => Some(RefValue::Inline(Bytes::copy_from_slice(bytes))),
-        Literal::List(_) | Literal::Dict(_) => match value.to_json() {
-            Value::Array(parts) => RefValue::of_parts(&parts),
-            other => Some(RefValue::Inline(Bytes::from(other.to_string()))),
-        },
+        Literal::List(_) | Literal::Dict(_) => {
+            let json = value.to_json();
+            match json.as_array() {
+                Some(parts) => RefValue::of_parts(parts),
+                None => Some(RefValue::Inline(Bytes::from(json.to_string()))),
+            }
+        }
         Literal::Integer(_) | Literal::Float(_) | Literal::Bool(_) | Literal::None => None,
     };
     match read {

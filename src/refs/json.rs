@@ -42,12 +42,18 @@ pub fn read_json(reader: impl Read) -> Result<RefSet, RefsError> {
                 finish_part(part, &mut builder)?;
                 count += 1;
                 if count > MAX_SETS {
-                    return Err(RefsError::TooLarge(format!("a list of more than {MAX_SETS} sets")));
+                    return Err(RefsError::TooLarge(format!(
+                        "a list of more than {MAX_SETS} sets"
+                    )));
                 }
             }
             builder.prefix.clear();
         }
-        _ => return Err(RefsError::Unknown("neither a JSON object nor a list of them".to_owned())),
+        _ => {
+            return Err(RefsError::Unknown(
+                "neither a JSON object nor a list of them".to_owned(),
+            ));
+        }
     }
     if stream.peek()?.is_some() {
         return Err(stream.syntax("more text behind the end"));
@@ -100,7 +106,9 @@ fn one_set<R: Read>(stream: &mut Stream<R>, builder: &mut SetBuilder) -> Result<
                 let raw = stream.value()?;
                 part.generators = Some(parse_lenient(raw).map_err(|what| stream.syntax(what))?);
             }
-            "refs" if stream.peek()? == Some(b'{') => stream.object(|stream, key| member(stream, builder, key, &mut url))?,
+            "refs" if stream.peek()? == Some(b'{') => {
+                stream.object(|stream, key| member(stream, builder, key, &mut url))?
+            }
             _ => member(stream, builder, key, &mut url)?,
         }
         Ok(())
@@ -118,9 +126,21 @@ fn finish_part(part: Part, builder: &mut SetBuilder) -> Result<(), RefsError> {
     let templates = builder.templates.clone().unwrap_or_default();
     let mut made = 0;
     for entry in &entries {
-        generate(entry, &templates, &mut made, &mut |key, url, offset, length| {
-            builder.insert(key, RefValue::Object { url, offset, length })
-        })?;
+        generate(
+            entry,
+            &templates,
+            &mut made,
+            &mut |key, url, offset, length| {
+                builder.insert(
+                    key,
+                    RefValue::Object {
+                        url,
+                        offset,
+                        length,
+                    },
+                )
+            },
+        )?;
     }
     debug_assert!(made <= MAX_GENERATED, "generate bounds itself");
     Ok(())
@@ -139,7 +159,11 @@ fn member<R: Read>(
     }
     let value = if raw.first() == Some(&b'"') {
         let mut text = String::new();
-        if read_string(raw, &mut text) { RefValue::inline(&text) } else { None }
+        if read_string(raw, &mut text) {
+            RefValue::inline(&text)
+        } else {
+            None
+        }
     } else if raw.first() == Some(&b'{') {
         // Its own text: how it is written is not ours to change.
         Some(RefValue::Inline(bytes::Bytes::copy_from_slice(raw)))
@@ -171,8 +195,13 @@ fn plain_range(raw: &[u8], url: &mut String) -> Option<(u64, Option<u64>)> {
     } else {
         let rest = rest.strip_prefix(b",")?;
         let comma = memchr::memchr(b',', rest)?;
-        let number = |bytes: &[u8]| -> Option<u64> { std::str::from_utf8(bytes.trim_ascii()).ok()?.parse().ok() };
-        (number(rest.get(..comma)?)?, Some(number(rest.get(comma + 1..)?)?))
+        let number = |bytes: &[u8]| -> Option<u64> {
+            std::str::from_utf8(bytes.trim_ascii()).ok()?.parse().ok()
+        };
+        (
+            number(rest.get(..comma)?)?,
+            Some(number(rest.get(comma + 1..)?)?),
+        )
     };
     if found.contains("\\/") {
         return None;
@@ -192,7 +221,11 @@ mod tests {
     }
 
     fn file(set: &RefSet, name: &str) -> Target {
-        let slot = set.nodes[0].files.iter().find(|(key, _)| key == name).map(|(_, slot)| slot.clone());
+        let slot = set.nodes[0]
+            .files
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, slot)| slot.clone());
         set.target(&slot.unwrap_or(Slot::NoTarget)).unwrap()
     }
 
@@ -206,7 +239,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(file(&set, "key0"), Target::Inline("data".into()));
-        let range = |url: &str, length| Target::Object { url: url.to_owned(), offset: 0, length };
+        let range = |url: &str, length| Target::Object {
+            url: url.to_owned(),
+            offset: 0,
+            length,
+        };
         assert_eq!(file(&set, "key1"), range("s3://b/x.f001", Some(4)));
         assert_eq!(file(&set, "key2"), range("s3://b/x.f002", Some(4)));
         assert_eq!(file(&set, "key3"), Target::Inline(vec![0, 1, 2].into()));
@@ -218,9 +255,20 @@ mod tests {
 
     #[test]
     fn templates_may_stand_behind_the_references() {
-        let set = read(r#"{"version":1,"refs":{"k":["{{u}}",1,2]},"templates":{"u":"s3://b/x"}}"#).unwrap();
-        assert_eq!(file(&set, "k"), Target::Object { url: "s3://b/x".to_owned(), offset: 1, length: Some(2) });
-        assert!(matches!(read(r#"{"version":1,"refs":{"k":["{{u}}",1,2]}}"#), Err(RefsError::Template { .. })));
+        let set = read(r#"{"version":1,"refs":{"k":["{{u}}",1,2]},"templates":{"u":"s3://b/x"}}"#)
+            .unwrap();
+        assert_eq!(
+            file(&set, "k"),
+            Target::Object {
+                url: "s3://b/x".to_owned(),
+                offset: 1,
+                length: Some(2)
+            }
+        );
+        assert!(matches!(
+            read(r#"{"version":1,"refs":{"k":["{{u}}",1,2]}}"#),
+            Err(RefsError::Template { .. })
+        ));
     }
 
     #[test]
@@ -228,7 +276,10 @@ mod tests {
         let scalar = r#"".zgroup":"{}","lev/.zarray":"{\"shape\":[],\"chunks\":[],\"dtype\":\"<f8\",\"fill_value\":NaN}","lev/":"base64:AAAAAAAAAEA=""#;
         let set = read(&format!("{{{scalar}}}")).unwrap();
         let node = set.find("lev").unwrap();
-        assert_eq!(set.chunk(node, 0).unwrap(), Some(Target::Inline(2.0_f64.to_le_bytes().to_vec().into())));
+        assert_eq!(
+            set.chunk(node, 0).unwrap(),
+            Some(Target::Inline(2.0_f64.to_le_bytes().to_vec().into()))
+        );
         let both = format!("{{{scalar},\"lev/0\":\"base64:AAAAAAAA8D8=\"}}");
         assert!(matches!(read(&both), Err(RefsError::Duplicate(_))));
     }
@@ -246,8 +297,19 @@ mod tests {
 
     #[test]
     fn other_versions_and_broken_texts_are_errors() {
-        assert!(matches!(read(r#"{"version":2,"refs":{}}"#), Err(RefsError::Version(_))));
-        for text in ["", "[", "{", "{\"a\"", "{\"a\":1}x", "{\"refs\":{\"a\":[}}", "\u{0}"] {
+        assert!(matches!(
+            read(r#"{"version":2,"refs":{}}"#),
+            Err(RefsError::Version(_))
+        ));
+        for text in [
+            "",
+            "[",
+            "{",
+            "{\"a\"",
+            "{\"a\":1}x",
+            "{\"refs\":{\"a\":[}}",
+            "\u{0}",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

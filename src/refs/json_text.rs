@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn bare_constants_become_strings_and_strings_stay() {
-        let value = parse_lenient(br#"{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN, \"NaN","d":1}"#).unwrap();
+        let value =
+            parse_lenient(br#"{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN, \"NaN","d":1}"#).unwrap();
         assert_eq!(value["a"], "NaN");
         assert_eq!(value["b"][0], "-Infinity");
         assert_eq!(value["c"], "NaN, \"NaN");

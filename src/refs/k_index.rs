@@ -20,7 +20,9 @@ pub struct MessageRef {
 
 /// Whether these columns are those of a `k_index` or mapping table.
 pub(crate) fn is_k_index(columns: &[String]) -> bool {
-    ["varname", "typeOfLevel", "stepType", "uri"].iter().all(|name| columns.iter().any(|column| column == name))
+    ["varname", "typeOfLevel", "stepType", "uri"]
+        .iter()
+        .all(|name| columns.iter().any(|column| column == name))
 }
 
 /// The messages of a `k_index` or mapping table, sorted. Its times and steps are not read: writers get them wrong.
@@ -32,16 +34,26 @@ pub fn read_k_index(file: Bytes) -> Result<Vec<MessageRef>, RefsError> {
     batches(file, &mut |batch| {
         let uris = Texts::of(batch, "uri");
         let pick = |first: &str, second: &str| {
-            if batch.column_by_name(first).is_some() { first.to_owned() } else { second.to_owned() }
+            if batch.column_by_name(first).is_some() {
+                first.to_owned()
+            } else {
+                second.to_owned()
+            }
         };
         let offsets = Counts::of(batch, &pick("offset", "offset_grib"));
         let lengths = Counts::of(batch, &pick("length", "length_grib"));
         for row in 0..batch.num_rows() {
-            let (Some(uri), Ok(Some(offset)), Ok(length)) = (uris.get(row), offsets.get(row), lengths.get(row)) else {
+            let (Some(uri), Ok(Some(offset)), Ok(length)) =
+                (uris.get(row), offsets.get(row), lengths.get(row))
+            else {
                 continue;
             };
             let url = with_extension(&String::from_utf8_lossy(uri));
-            messages.push(MessageRef { url, offset, length });
+            messages.push(MessageRef {
+                url,
+                offset,
+                length,
+            });
         }
         Ok(())
     })?;
@@ -57,7 +69,11 @@ pub fn step_messages(set: &RefSet) -> Vec<MessageRef> {
         .loose
         .iter()
         .filter_map(|(_, target)| match target {
-            Target::Object { url, offset, length } => Some(MessageRef {
+            Target::Object {
+                url,
+                offset,
+                length,
+            } => Some(MessageRef {
                 url: with_extension(url),
                 offset: *offset,
                 length: *length,
@@ -77,7 +93,11 @@ pub(crate) fn with_extension(url: &str) -> String {
     let ecmwf = matches!(parts.as_slice(), [date, step, stream, kind]
         if date.len() == 14 && date.bytes().all(|byte| byte.is_ascii_digit())
         && step.ends_with(['h', 'm']) && stream.len() == 4 && kind.len() == 2);
-    if ecmwf { format!("{url}.grib2") } else { url.to_owned() }
+    if ecmwf {
+        format!("{url}.grib2")
+    } else {
+        url.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +108,11 @@ mod tests {
     fn only_ecmwf_names_get_their_extension_back() {
         let bare = "s3://b/20240529/00z/ifs/0p25/enfo/20240529000000-3h-enfo-ef";
         assert_eq!(with_extension(bare), format!("{bare}.grib2"));
-        for url in ["s3://b/gfs.t00z.pgrb2.0p25.f003", "s3://b/20240529000000-3h-enfo-ef.grib2", "s3://b/a-b-c-d"] {
+        for url in [
+            "s3://b/gfs.t00z.pgrb2.0p25.f003",
+            "s3://b/20240529000000-3h-enfo-ef.grib2",
+            "s3://b/a-b-c-d",
+        ] {
             assert_eq!(with_extension(url), url);
         }
     }

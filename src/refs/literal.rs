@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::error::RefsError;
+use super::value::text_of;
 
 /// How deep literals may nest.
 const MAX_DEPTH: usize = 32;
@@ -39,9 +40,11 @@ impl Literal {
             Self::Bytes(bytes) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
             Self::Integer(number) => Value::from(*number),
             Self::Float(number) if number.is_nan() => Value::from("NaN"),
-            Self::Float(number) if number.is_infinite() => {
-                Value::from(if *number > 0.0 { "Infinity" } else { "-Infinity" })
-            }
+            Self::Float(number) if number.is_infinite() => Value::from(if *number > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            }),
             Self::Float(number) => Value::from(*number),
             Self::Bool(value) => Value::Bool(*value),
             Self::None => Value::Null,
@@ -49,13 +52,7 @@ impl Literal {
             Self::Dict(members) => Value::Object(
                 members
                     .iter()
-                    .map(|(key, value)| {
-                        let key = match key.to_json() {
-                            Value::String(text) => text,
-                            other => other.to_string(),
-                        };
-                        (key, value.to_json())
-                    })
+                    .map(|(key, value)| (text_of(&key.to_json()), value.to_json()))
                     .collect(),
             ),
         }
@@ -97,7 +94,12 @@ pub(crate) fn each_member(
         let key = match parser.value(1)? {
             Literal::Text(key) => key,
             Literal::Bytes(key) => String::from_utf8_lossy(&key).into_owned(),
-            Literal::Integer(_) | Literal::Float(_) | Literal::Bool(_) | Literal::None | Literal::List(_) | Literal::Dict(_) => {
+            Literal::Integer(_)
+            | Literal::Float(_)
+            | Literal::Bool(_)
+            | Literal::None
+            | Literal::List(_)
+            | Literal::Dict(_) => {
                 return Err(parser.wrong("a key that is no text"));
             }
         };
@@ -193,7 +195,9 @@ impl<'a> Parser<'a> {
             }
             self.quoted(false, &mut out)?;
         }
-        String::from_utf8(out).map(Literal::Text).map_err(|_not_text| self.wrong("text that is no Unicode"))
+        String::from_utf8(out)
+            .map(Literal::Text)
+            .map_err(|_not_text| self.wrong("text that is no Unicode"))
     }
 
     fn items(&mut self, close: u8, depth: usize) -> Result<Literal, RefsError> {
@@ -273,7 +277,8 @@ impl<'a> Parser<'a> {
         self.at += 1;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let end = memchr::memchr2(quote, b'\\', rest).ok_or_else(|| self.wrong("the text ends inside quotes"))?;
+            let end = memchr::memchr2(quote, b'\\', rest)
+                .ok_or_else(|| self.wrong("the text ends inside quotes"))?;
             out.extend_from_slice(rest.get(..end).unwrap_or_default());
             self.at += end + 1;
             if rest.get(end) == Some(&quote) {
@@ -325,14 +330,18 @@ impl<'a> Parser<'a> {
             out.push(u8::try_from(code & 0xff).unwrap_or_default());
             return Ok(());
         }
-        let character = char::from_u32(code).ok_or_else(|| self.wrong("an escape that is no character"))?;
+        let character =
+            char::from_u32(code).ok_or_else(|| self.wrong("an escape that is no character"))?;
         let mut buffer = [0; 4];
         out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
         Ok(())
     }
 
     fn hex(&mut self, digits: usize) -> Result<u32, RefsError> {
-        let text = self.text.get(self.at..self.at + digits).filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
+        let text = self
+            .text
+            .get(self.at..self.at + digits)
+            .filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
         let code = text.and_then(|text| u32::from_str_radix(text, 16).ok());
         let code = code.ok_or_else(|| self.wrong("hexadecimal digits are due"))?;
         self.at += digits;
@@ -351,7 +360,13 @@ mod tests {
         let Literal::Dict(members) = parse_literal(text).unwrap() else {
             panic!("no dict");
         };
-        assert_eq!(members[1], (Literal::Text("l'0".into()), Literal::Text("\0A\n\\'\u{e9}\u{e9}A".into())));
+        assert_eq!(
+            members[1],
+            (
+                Literal::Text("l'0".into()),
+                Literal::Text("\0A\n\\'\u{e9}\u{e9}A".into())
+            )
+        );
         assert_eq!(members[3].1, Literal::Bytes(vec![0, 255]));
         let Literal::List(words) = &members[4].1 else {
             panic!("no list");
@@ -362,7 +377,18 @@ mod tests {
 
     #[test]
     fn what_is_no_literal_is_an_error_and_nothing_is_evaluated() {
-        for text in ["__import__('os')", "{'a': open}", "[1", "'a", "{'a' 1}", "'\\x4'", "1 2", "", "b'", "'\\"] {
+        for text in [
+            "__import__('os')",
+            "{'a': open}",
+            "[1",
+            "'a",
+            "{'a' 1}",
+            "'\\x4'",
+            "1 2",
+            "",
+            "b'",
+            "'\\",
+        ] {
             assert!(parse_literal(text).is_err(), "{text}");
         }
         assert!(parse_literal(&"[".repeat(100_000)).is_err());

@@ -13,15 +13,34 @@ use super::value::RefValue;
 use crate::zarr::key::{chunk_key, chunk_positions};
 
 /// Dimensions that stand before the member axis.
-const TIME_LIKE: [&str; 7] = ["time", "step", "valid_time", "valid_times", "run_times", "model_horizons", "forecast_reference_time"];
+const TIME_LIKE: [&str; 7] = [
+    "time",
+    "step",
+    "valid_time",
+    "valid_times",
+    "run_times",
+    "model_horizons",
+    "forecast_reference_time",
+];
 
 /// The member that a file name speaks of: `control`, `ens_07`, `stage3_ens07_final`, `gep12`, `gec00`.
 #[must_use]
 pub fn member_in_name(name: &str) -> Option<u16> {
     let name = name.to_ascii_lowercase();
-    for (word, control) in [("ens_", false), ("ens", false), ("gep", false), ("gec", true), ("member_", false), ("mem", false)] {
+    for (word, control) in [
+        ("ens_", false),
+        ("ens", false),
+        ("gep", false),
+        ("gec", true),
+        ("member_", false),
+        ("mem", false),
+    ] {
         for (at, _) in name.match_indices(word) {
-            let digits: String = name.get(at + word.len()..)?.chars().take_while(char::is_ascii_digit).collect();
+            let digits: String = name
+                .get(at + word.len()..)?
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
             let before = at.checked_sub(1).and_then(|at| name.as_bytes().get(at));
             let starts = before.is_none_or(|byte| !byte.is_ascii_alphanumeric());
             if !digits.is_empty() && digits.len() <= 3 && starts {
@@ -61,12 +80,19 @@ pub fn combine(mut members: Vec<(u16, RefSet)>) -> Result<RefSet, RefsError> {
                 let place = place_of_axis(&set.dimensions(find(set, &node.path)));
                 array_with_axis(&mut builder, set, &node.path, zarray, place, numbers.len())?;
                 for (position, (number, of)) in members.iter().enumerate() {
-                    let Some(at) = of.find(&node.path) else { continue };
-                    let Some(Kind::Array { info: own, .. }) = of.nodes.get(at).map(|node| &node.kind) else {
+                    let Some(at) = of.find(&node.path) else {
+                        continue;
+                    };
+                    let Some(Kind::Array { info: own, .. }) =
+                        of.nodes.get(at).map(|node| &node.kind)
+                    else {
                         continue;
                     };
                     if own.shape != info.shape || own.chunks != info.chunks {
-                        return Err(RefsError::Members(format!("{} of member {number} has another shape", node.path)));
+                        return Err(RefsError::Members(format!(
+                            "{} of member {number} has another shape",
+                            node.path
+                        )));
                     }
                     each_chunk(of, at, &mut |chunk, target| {
                         let mut positions = chunk_positions(chunk, &own.grid);
@@ -76,20 +102,35 @@ pub fn combine(mut members: Vec<(u16, RefSet)>) -> Result<RefSet, RefsError> {
                     })?;
                 }
                 let group = node.path.rsplit_once('/').map_or("", |(group, _)| group);
-                let number_path = if group.is_empty() { "number".to_owned() } else { format!("{group}/number") };
+                let number_path = if group.is_empty() {
+                    "number".to_owned()
+                } else {
+                    format!("{group}/number")
+                };
                 if seen.insert(number_path.clone()) {
                     number_axis(&mut builder, &number_path, &numbers)?;
                 }
             } else {
-                builder.insert(&format!("{}/.zarray", node.path), RefValue::Inline(Bytes::from(zarray.to_string())))?;
+                builder.insert(
+                    &format!("{}/.zarray", node.path),
+                    RefValue::Inline(Bytes::from(zarray.to_string())),
+                )?;
                 attributes(&mut builder, &node.path, node.attributes.clone())?;
                 each_chunk(set, find(set, &node.path), &mut |chunk, target| {
-                    let key = if info.shape.is_empty() { "0".to_owned() } else { chunk_key(chunk, &info.grid) };
+                    let key = if info.shape.is_empty() {
+                        "0".to_owned()
+                    } else {
+                        chunk_key(chunk, &info.grid)
+                    };
                     builder.insert(&format!("{}/{key}", node.path), value(target))
                 })?;
             }
         }
-        for node in set.nodes.iter().filter(|node| matches!(node.kind, Kind::Group)) {
+        for node in set
+            .nodes
+            .iter()
+            .filter(|node| matches!(node.kind, Kind::Group))
+        {
             if seen.insert(format!("{}/", node.path)) {
                 attributes(&mut builder, &node.path, node.attributes.clone())?;
             }
@@ -111,16 +152,27 @@ fn find(set: &RefSet, path: &str) -> usize {
 
 fn is_coordinate(info: &ArrayInfo) -> bool {
     use super::array::{Coding, GribVar};
-    matches!(&info.coding, Coding::Grib { var: GribVar::Latitude | GribVar::Longitude, .. })
+    matches!(
+        &info.coding,
+        Coding::Grib {
+            var: GribVar::Latitude | GribVar::Longitude,
+            ..
+        }
+    )
 }
 
 fn original(zarray: Option<&Bytes>) -> Value {
-    zarray.and_then(|text| super::json_text::parse_lenient(text).ok()).unwrap_or_default()
+    zarray
+        .and_then(|text| super::json_text::parse_lenient(text).ok())
+        .unwrap_or_default()
 }
 
 /// Behind the time-like dimensions.
 fn place_of_axis(dimensions: &[String]) -> usize {
-    dimensions.iter().take_while(|name| TIME_LIKE.contains(&name.as_str())).count()
+    dimensions
+        .iter()
+        .take_while(|name| TIME_LIKE.contains(&name.as_str()))
+        .count()
 }
 
 fn array_with_axis(
@@ -136,29 +188,57 @@ fn array_with_axis(
             lengths.insert(place.min(lengths.len()), json!(length));
         }
     }
-    builder.insert(&format!("{path}/.zarray"), RefValue::Inline(Bytes::from(zarray.to_string())))?;
+    builder.insert(
+        &format!("{path}/.zarray"),
+        RefValue::Inline(Bytes::from(zarray.to_string())),
+    )?;
     let node = find(set, path);
-    let mut own = set.nodes.get(node).map(|node| node.attributes.clone()).unwrap_or_default();
+    let mut own = set
+        .nodes
+        .get(node)
+        .map(|node| node.attributes.clone())
+        .unwrap_or_default();
     if let Some(Value::Array(names)) = own.get_mut("_ARRAY_DIMENSIONS") {
         names.insert(place.min(names.len()), json!("number"));
     }
     attributes(builder, path, own)
 }
 
-fn number_axis(builder: &mut SetBuilder, path: &str, numbers: &BTreeSet<u16>) -> Result<(), RefsError> {
+fn number_axis(
+    builder: &mut SetBuilder,
+    path: &str,
+    numbers: &BTreeSet<u16>,
+) -> Result<(), RefsError> {
     let zarray = json!({"shape": [numbers.len()], "chunks": [numbers.len()], "dtype": "<i8", "fill_value": null, "order": "C",
         "filters": null, "dimension_separator": ".", "compressor": null, "zarr_format": 2});
-    builder.insert(&format!("{path}/.zarray"), RefValue::Inline(Bytes::from(zarray.to_string())))?;
+    builder.insert(
+        &format!("{path}/.zarray"),
+        RefValue::Inline(Bytes::from(zarray.to_string())),
+    )?;
     let own = json!({"units": "1", "standard_name": "realization", "long_name": "ensemble member numerical id",
         "_ARRAY_DIMENSIONS": ["number"]});
     attributes(builder, path, own.as_object().cloned().unwrap_or_default())?;
-    let bytes: Vec<u8> = numbers.iter().flat_map(|number| i64::from(*number).to_le_bytes()).collect();
+    let bytes: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| i64::from(*number).to_le_bytes())
+        .collect();
     builder.insert(&format!("{path}/0"), RefValue::Inline(Bytes::from(bytes)))
 }
 
-fn attributes(builder: &mut SetBuilder, path: &str, own: serde_json::Map<String, Value>) -> Result<(), RefsError> {
-    let key = if path.is_empty() { ".zattrs".to_owned() } else { format!("{path}/.zattrs") };
-    builder.insert(&key, RefValue::Inline(Bytes::from(Value::Object(own).to_string())))
+fn attributes(
+    builder: &mut SetBuilder,
+    path: &str,
+    own: serde_json::Map<String, Value>,
+) -> Result<(), RefsError> {
+    let key = if path.is_empty() {
+        ".zattrs".to_owned()
+    } else {
+        format!("{path}/.zattrs")
+    };
+    builder.insert(
+        &key,
+        RefValue::Inline(Bytes::from(Value::Object(own).to_string())),
+    )
 }
 
 fn each_chunk(
@@ -182,7 +262,15 @@ fn each_chunk(
 fn value(target: Target) -> RefValue {
     match target {
         Target::Inline(bytes) => RefValue::Inline(bytes),
-        Target::Object { url, offset, length } => RefValue::Object { url, offset, length },
+        Target::Object {
+            url,
+            offset,
+            length,
+        } => RefValue::Object {
+            url,
+            offset,
+            length,
+        },
         Target::NoTarget => RefValue::NoTarget,
     }
 }

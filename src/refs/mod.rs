@@ -42,6 +42,9 @@ pub use literal::{Literal, parse_literal};
 pub use members::{combine, member_in_name};
 pub use records::{RecordSource, read_directory, read_record};
 pub use set::{Kind, Node, RefSet, Target};
-pub use sniff::{Compression, Format, decompress, parquet_footer, parquet_footer_length, sniff, sniff_compression};
+pub use sniff::{
+    Compression, Format, decompress, parquet_footer, parquet_footer_length, sniff,
+    sniff_compression,
+};
 pub use value::RefValue;
 pub use write::{ExportArray, json_set, record_bytes, zmetadata};

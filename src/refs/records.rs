@@ -17,7 +17,7 @@ use super::error::RefsError;
 use super::json_text::parse_lenient;
 use super::set::{RefSet, Target};
 use super::urls::Urls;
-use super::value::RefValue;
+use super::value::{RefValue, text_of};
 
 /// Bytes of decoded records that are kept.
 const KEPT_BYTES: usize = 192 << 20;
@@ -55,7 +55,9 @@ struct Kept {
 
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records").field("record_size", &self.record_size).finish_non_exhaustive()
+        f.debug_struct("Records")
+            .field("record_size", &self.record_size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +65,10 @@ impl fmt::Debug for Records {
 ///
 /// # Errors
 /// [`RefsError`].
-pub fn read_directory(zmetadata: &[u8], source: Arc<dyn RecordSource>) -> Result<RefSet, RefsError> {
+pub fn read_directory(
+    zmetadata: &[u8],
+    source: Arc<dyn RecordSource>,
+) -> Result<RefSet, RefsError> {
     let document = parse_lenient(zmetadata).map_err(RefsError::Unknown)?;
     let record_size = document
         .get("record_size")
@@ -75,10 +80,7 @@ pub fn read_directory(zmetadata: &[u8], source: Arc<dyn RecordSource>) -> Result
     };
     let mut builder = SetBuilder::default();
     for (key, value) in metadata {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text = text_of(value);
         builder.insert(key, RefValue::Inline(Bytes::from(text)))?;
     }
     let kept = Kept {
@@ -105,7 +107,11 @@ impl Records {
         Ok(Some(match slot {
             Slot::Inline(bytes) => Target::Inline(bytes),
             Slot::NoTarget => Target::NoTarget,
-            Slot::Object { url, offset, length } => Target::Object {
+            Slot::Object {
+                url,
+                offset,
+                length,
+            } => Target::Object {
                 url: record.urls.get(url).unwrap_or_default().to_owned(),
                 offset,
                 length,
@@ -150,7 +156,11 @@ impl Records {
         if let Some(record) = self.kept().records.get(&key) {
             return Ok(record.clone());
         }
-        let name = if path.is_empty() { format!("refs.{number}.parq") } else { format!("{path}/refs.{number}.parq") };
+        let name = if path.is_empty() {
+            format!("refs.{number}.parq")
+        } else {
+            format!("{path}/refs.{number}.parq")
+        };
         let read = match self.source.record(&name).map_err(RefsError::Read) {
             Ok(Some(bytes)) => decode(bytes, self.record_size).map(|record| Some(Arc::new(record))),
             Ok(None) => Ok(None),
@@ -163,7 +173,9 @@ impl Records {
             kept.records.put(key, record.clone());
             while kept.bytes > KEPT_BYTES && kept.records.len() > 1 {
                 let oldest = kept.records.pop_lru();
-                let freed = oldest.and_then(|(_, record)| record).map_or(64, |record| record.memory);
+                let freed = oldest
+                    .and_then(|(_, record)| record)
+                    .map_or(64, |record| record.memory);
                 kept.bytes = kept.bytes.saturating_sub(freed);
             }
         }
@@ -182,13 +194,21 @@ impl Records {
 /// [`RefsError::Parquet`].
 pub fn read_record(file: Bytes, max_rows: u64) -> Result<Vec<Option<Target>>, RefsError> {
     let record = decode(file, max_rows)?;
-    let last = record.chunks.numbers_from(0).last().map_or(0, |last| last + 1);
+    let last = record
+        .chunks
+        .numbers_from(0)
+        .last()
+        .map_or(0, |last| last + 1);
     Ok((0..last)
         .map(|row| {
             Some(match record.chunks.get(row)? {
                 Slot::Inline(bytes) => Target::Inline(bytes),
                 Slot::NoTarget => Target::NoTarget,
-                Slot::Object { url, offset, length } => Target::Object {
+                Slot::Object {
+                    url,
+                    offset,
+                    length,
+                } => Target::Object {
                     url: record.urls.get(url)?.to_owned(),
                     offset,
                     length,
@@ -213,18 +233,31 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
             let slot = if let Some(raw) = raws.get(row) {
                 Some(Slot::Inline(Bytes::copy_from_slice(raw)))
             } else if let Some(path) = paths.get(row) {
-                let bad = |what: String| RefsError::Parquet(format!("row {}: {what}", row_number - 1));
-                let path = std::str::from_utf8(path).map_err(|_not| bad("a path that is no text".to_owned()))?;
+                let bad =
+                    |what: String| RefsError::Parquet(format!("row {}: {what}", row_number - 1));
+                let path = std::str::from_utf8(path)
+                    .map_err(|_not| bad("a path that is no text".to_owned()))?;
                 if path.contains("{{") {
-                    return Err(bad(format!("path `{path}` holds a template that was never expanded")));
+                    return Err(bad(format!(
+                        "path `{path}` holds a template that was never expanded"
+                    )));
                 }
                 let count = |counts: &Counts<'_>, name: &str| {
-                    counts.get(row).map(Option::unwrap_or_default).map_err(|number| bad(format!("{name} is {number}")))
+                    counts
+                        .get(row)
+                        .map(Option::unwrap_or_default)
+                        .map_err(|number| bad(format!("{name} is {number}")))
                 };
                 let (offset, size) = (count(&offsets, "offset")?, count(&sizes, "size")?);
-                let url = urls.intern(path).ok_or_else(|| bad("too many URLs".to_owned()))?;
+                let url = urls
+                    .intern(path)
+                    .ok_or_else(|| bad("too many URLs".to_owned()))?;
                 let length = (offset != 0 || size != 0).then_some(size);
-                Some(Slot::Object { url, offset, length })
+                Some(Slot::Object {
+                    url,
+                    offset,
+                    length,
+                })
             } else {
                 None
             };
@@ -238,5 +271,9 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
     urls.seal();
     chunks.seal();
     let memory = chunks.memory() + urls.iter().map(|url| url.len() + 8).sum::<usize>() + 256;
-    Ok(Record { urls, chunks, memory })
+    Ok(Record {
+        urls,
+        chunks,
+        memory,
+    })
 }

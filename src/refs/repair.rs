@@ -33,14 +33,19 @@ impl RefSet {
             })
             .collect();
         for (number, listed, rank) in wrong {
-            self.refuse(number, &format!("{listed} dimension names for {rank} dimensions"));
+            self.refuse(
+                number,
+                &format!("{listed} dimension names for {rank} dimensions"),
+            );
         }
     }
 
     /// `coordinates` names only what is there.
     fn check_coordinates(&mut self) {
         for number in 0..self.nodes.len() {
-            let Some(node) = self.nodes.get(number) else { continue };
+            let Some(node) = self.nodes.get(number) else {
+                continue;
+            };
             let Some(Value::String(names)) = node.attributes.get("coordinates") else {
                 continue;
             };
@@ -52,22 +57,37 @@ impl RefSet {
                 continue;
             };
             // A group without arrays tells of what lies deeper.
-            if children.is_empty() || names.split_whitespace().all(|name| children.contains_key(name)) {
+            if children.is_empty()
+                || names
+                    .split_whitespace()
+                    .all(|name| children.contains_key(name))
+            {
                 continue;
             }
-            let holds_arrays = children
-                .values()
-                .any(|child| matches!(self.nodes.get(*child).map(|node| &node.kind), Some(Kind::Array { .. })));
+            let holds_arrays = children.values().any(|child| {
+                matches!(
+                    self.nodes.get(*child).map(|node| &node.kind),
+                    Some(Kind::Array { .. })
+                )
+            });
             if !holds_arrays {
                 continue;
             }
-            let kept: Vec<&str> = names.split_whitespace().filter(|name| children.contains_key(*name)).collect();
+            let kept: Vec<&str> = names
+                .split_whitespace()
+                .filter(|name| children.contains_key(*name))
+                .collect();
             let kept = kept.join(" ");
             let path = node.path.clone();
             if let Some(node) = self.nodes.get_mut(number) {
-                node.attributes.insert("coordinates".to_owned(), json!(kept));
+                node.attributes
+                    .insert("coordinates".to_owned(), json!(kept));
             }
-            self.defect("coordinates", path, "its coordinates name arrays that are not there; those are left out");
+            self.defect(
+                "coordinates",
+                path,
+                "its coordinates name arrays that are not there; those are left out",
+            );
         }
     }
 
@@ -80,19 +100,30 @@ impl RefSet {
             }) else {
                 continue;
             };
-            let (Some(times), Some(steps), Some(valids)) = (self.values(time), self.values(step), self.values(valid)) else {
+            let (Some(times), Some(steps), Some(valids)) =
+                (self.values(time), self.values(step), self.values(valid))
+            else {
                 continue;
             };
-            if times != valids || steps.len() != times.len() || !steps.iter().any(|step| *step > 0.0) {
+            if times != valids
+                || steps.len() != times.len()
+                || !steps.iter().any(|step| *step > 0.0)
+            {
                 continue;
             }
             let units = |node: usize| {
-                self.nodes.get(node).and_then(|node| node.attributes.get("units")).and_then(Value::as_str).map(str::to_owned)
+                self.nodes
+                    .get(node)
+                    .and_then(|node| node.attributes.get("units"))
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
             };
             let (Some(time_unit), Some(step_unit)) = (units(time), units(step)) else {
                 continue;
             };
-            let (Some((scale, _)), Some(step_seconds)) = (time_units(&time_unit), unit_seconds(&step_unit)) else {
+            let (Some((scale, _)), Some(step_seconds)) =
+                (time_units(&time_unit), unit_seconds(&step_unit))
+            else {
                 continue;
             };
             let data_type = match self.nodes.get(time).map(|node| &node.kind) {
@@ -117,36 +148,55 @@ impl RefSet {
             self.set_inline(time, &bytes);
             let note = "recomputed as valid_time - step: the set held the valid time here";
             if let Some(node) = self.nodes.get_mut(time) {
-                node.attributes.insert("gribfs_note".to_owned(), json!(note));
+                node.attributes
+                    .insert("gribfs_note".to_owned(), json!(note));
             }
             let path = self.path(time).to_owned();
-            self.defect("time", path, format!("equals valid_time, the run is lost; {note}"));
+            self.defect(
+                "time",
+                path,
+                format!("equals valid_time, the run is lost; {note}"),
+            );
         }
     }
 
     /// `step` without a chunk: writers drop what is all zeros. It is valid time less run, where those are there.
     fn repair_lost_steps(&mut self) {
         for group in 0..self.nodes.len() {
-            let Some((time, step, valid)) = self.times_of(group) else { continue };
+            let Some((time, step, valid)) = self.times_of(group) else {
+                continue;
+            };
             if !self.is_empty_plain(step) || self.dimensions(step) != ["step"] {
                 continue;
             }
-            let (Some((time_scale, time_origin)), Some((valid_scale, valid_origin))) = (self.time_unit(time), self.time_unit(valid)) else {
+            let (Some((time_scale, time_origin)), Some((valid_scale, valid_origin))) =
+                (self.time_unit(time), self.time_unit(valid))
+            else {
                 continue;
             };
             let unit = self.unit(step).and_then(|unit| unit_seconds(&unit));
             let Some(unit) = unit else { continue };
             let names = self.dimensions(valid);
-            let (Some(at_step), Some(length)) = (names.iter().position(|name| name == "step"), self.length(step)) else {
+            let (Some(at_step), Some(length)) = (
+                names.iter().position(|name| name == "step"),
+                self.length(step),
+            ) else {
                 continue;
             };
             let first_run: Vec<u64> = self.dimensions(time).iter().map(|_| 0).collect();
-            let Some(run) = self.value_at(time, &first_run) else { continue };
+            let Some(run) = self.value_at(time, &first_run) else {
+                continue;
+            };
             let steps: Option<Vec<f64>> = (0..length)
                 .map(|number| {
-                    let place: Vec<u64> = (0..names.len()).map(|at| if at == at_step { number } else { 0 }).collect();
+                    let place: Vec<u64> = (0..names.len())
+                        .map(|at| if at == at_step { number } else { 0 })
+                        .collect();
                     let moment = self.value_at(valid, &place)? * valid_scale;
-                    #[expect(clippy::cast_precision_loss, reason = "origins are whole seconds far below 2^53")]
+                    #[expect(
+                        clippy::cast_precision_loss,
+                        reason = "origins are whole seconds far below 2^53"
+                    )]
                     let origins = (valid_origin - time_origin) as f64;
                     Some((moment - run * time_scale + origins) / unit)
                 })
@@ -163,15 +213,24 @@ impl RefSet {
     /// `valid_time` without a chunk, where run and step are there.
     fn repair_lost_valid_times(&mut self) {
         for group in 0..self.nodes.len() {
-            let Some((time, step, valid)) = self.times_of(group) else { continue };
+            let Some((time, step, valid)) = self.times_of(group) else {
+                continue;
+            };
             if !self.is_empty_plain(valid) {
                 continue;
             }
-            let (Some((scale, origin)), Some((valid_scale, valid_origin))) = (self.time_unit(time), self.time_unit(valid)) else {
+            let (Some((scale, origin)), Some((valid_scale, valid_origin))) =
+                (self.time_unit(time), self.time_unit(valid))
+            else {
                 continue;
             };
-            let Some(unit) = self.unit(step).and_then(|unit| unit_seconds(&unit)) else { continue };
-            let Some(Kind::Array { info, .. }) = self.nodes.get(valid).map(|node| &node.kind) else { continue };
+            let Some(unit) = self.unit(step).and_then(|unit| unit_seconds(&unit)) else {
+                continue;
+            };
+            let Some(Kind::Array { info, .. }) = self.nodes.get(valid).map(|node| &node.kind)
+            else {
+                continue;
+            };
             // One chunk for each cell, as the writers have it.
             if info.chunk_elements() != 1 || info.chunk_count() > MAX_REPAIRED {
                 continue;
@@ -186,12 +245,20 @@ impl RefSet {
                     let place: Option<Vec<u64>> = self
                         .dimensions(node)
                         .iter()
-                        .map(|name| names.iter().position(|own| own == name).and_then(|at| index.get(at).copied()))
+                        .map(|name| {
+                            names
+                                .iter()
+                                .position(|own| own == name)
+                                .and_then(|at| index.get(at).copied())
+                        })
                         .collect();
                     self.value_at(node, &place?)
                 };
                 let moment = value(time).zip(value(step)).map(|(run, step)| {
-                    #[expect(clippy::cast_precision_loss, reason = "origins are whole seconds far below 2^53")]
+                    #[expect(
+                        clippy::cast_precision_loss,
+                        reason = "origins are whole seconds far below 2^53"
+                    )]
                     let origins = (origin - valid_origin) as f64;
                     (run * scale + step * unit + origins) / valid_scale
                 });
@@ -202,7 +269,9 @@ impl RefSet {
             }
             if whole && table.present() > 0 {
                 table.seal();
-                if let Some(Kind::Array { chunks, .. }) = self.nodes.get_mut(valid).map(|node| &mut node.kind) {
+                if let Some(Kind::Array { chunks, .. }) =
+                    self.nodes.get_mut(valid).map(|node| &mut node.kind)
+                {
                     *chunks = Some(table);
                 }
                 let path = self.path(valid).to_owned();
@@ -226,7 +295,11 @@ impl RefSet {
         for number in wrong {
             self.set_inline(number, &i64::from(member).to_le_bytes());
             let path = self.path(number).to_owned();
-            self.defect("number", path, format!("is not one member; {member}, as the file's name says"));
+            self.defect(
+                "number",
+                path,
+                format!("is not one member; {member}, as the file's name says"),
+            );
         }
     }
 
@@ -238,8 +311,13 @@ impl RefSet {
 
     fn is_empty_plain(&self, node: usize) -> bool {
         match self.nodes.get(node).map(|node| &node.kind) {
-            Some(Kind::Array { info, chunks: Some(chunks) }) => {
-                chunks.present() == 0 && matches!(info.data_type.as_str(), "<i8" | "<f8") && !info.is_grib()
+            Some(Kind::Array {
+                info,
+                chunks: Some(chunks),
+            }) => {
+                chunks.present() == 0
+                    && matches!(info.data_type.as_str(), "<i8" | "<f8")
+                    && !info.is_grib()
             }
             _ => false,
         }
@@ -247,13 +325,22 @@ impl RefSet {
 
     fn length(&self, node: usize) -> Option<u64> {
         match &self.nodes.get(node)?.kind {
-            Kind::Array { info, .. } if info.chunk_count() == 1 => info.shape.first().copied().filter(|length| *length < MAX_REPAIRED),
-            _ => None,
+            Kind::Array { info, .. } if info.chunk_count() == 1 => info
+                .shape
+                .first()
+                .copied()
+                .filter(|length| *length < MAX_REPAIRED),
+            Kind::Array { .. } | Kind::Group => None,
         }
     }
 
     fn unit(&self, node: usize) -> Option<String> {
-        self.nodes.get(node)?.attributes.get("units").and_then(Value::as_str).map(str::to_owned)
+        self.nodes
+            .get(node)?
+            .attributes
+            .get("units")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
     }
 
     fn time_unit(&self, node: usize) -> Option<(f64, i64)> {
@@ -270,7 +357,9 @@ impl RefSet {
             match info.data_type.as_str() {
                 "<f8" => bytes.extend_from_slice(&value.to_le_bytes()),
                 "<i8" if value.is_finite() && value.fract() == 0.0 => {
-                    bytes.extend_from_slice(&format!("{value:.0}").parse::<i64>().ok()?.to_le_bytes());
+                    bytes.extend_from_slice(
+                        &format!("{value:.0}").parse::<i64>().ok()?.to_le_bytes(),
+                    );
                 }
                 _ => return None,
             }

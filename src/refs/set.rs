@@ -13,6 +13,7 @@ use super::urls::Urls;
 
 /// What a node is.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every node is an array")]
 pub enum Kind {
     /// A group.
     Group,
@@ -89,7 +90,13 @@ pub(crate) const MAX_DEFECTS: u64 = 100;
 impl RefSet {
     /// Notes a defect.
     pub fn defect(&mut self, kind: &'static str, at: impl Into<String>, what: impl Into<String>) {
-        note_defect(&mut self.defects, &mut self.defect_counts, kind, at.into(), what.into());
+        note_defect(
+            &mut self.defects,
+            &mut self.defect_counts,
+            kind,
+            &at.into(),
+            what.into(),
+        );
     }
 
     /// The reference of an array's chunk. `Ok(None)` where the set has none.
@@ -116,7 +123,11 @@ impl RefSet {
         Some(match slot {
             Slot::Inline(bytes) => Target::Inline(bytes.clone()),
             Slot::NoTarget => Target::NoTarget,
-            Slot::Object { url, offset, length } => Target::Object {
+            Slot::Object {
+                url,
+                offset,
+                length,
+            } => Target::Object {
                 url: self.urls.get(*url)?.to_owned(),
                 offset: *offset,
                 length: *length,
@@ -134,7 +145,12 @@ impl RefSet {
     ///
     /// # Errors
     /// As [`Self::chunk`].
-    pub fn present(&self, node: usize, first: u64, sink: &mut dyn FnMut(u64) -> bool) -> Result<(), RefsError> {
+    pub fn present(
+        &self,
+        node: usize,
+        first: u64,
+        sink: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<(), RefsError> {
         let Some(Kind::Array { info, chunks }) = self.nodes.get(node).map(|node| &node.kind) else {
             return Ok(());
         };
@@ -147,7 +163,9 @@ impl RefSet {
                 }
                 Ok(())
             }
-            (None, Some(records)) => records.present(self.path(node), info.chunk_count(), first, sink),
+            (None, Some(records)) => {
+                records.present(self.path(node), info.chunk_count(), first, sink)
+            }
             (None, None) => Ok(()),
         }
     }
@@ -164,10 +182,13 @@ impl RefSet {
 
     /// Arrays by number.
     pub fn arrays(&self) -> impl Iterator<Item = (usize, &Node, &ArrayInfo)> {
-        self.nodes.iter().enumerate().filter_map(|(number, node)| match &node.kind {
-            Kind::Array { info, .. } => Some((number, node, info)),
-            Kind::Group => None,
-        })
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(number, node)| match &node.kind {
+                Kind::Array { info, .. } => Some((number, node, info)),
+                Kind::Group => None,
+            })
     }
 
     /// Whether GRIB arrays exist and none has a reference.
@@ -177,8 +198,11 @@ impl RefSet {
         for (_, node, info) in self.arrays().filter(|(_, _, info)| info.is_grib()) {
             let _ = info;
             match &node.kind {
-                Kind::Array { chunks: Some(table), .. } if table.present() == 0 => any = true,
-                _ => return false,
+                Kind::Array {
+                    chunks: Some(table),
+                    ..
+                } if table.present() == 0 => any = true,
+                Kind::Array { .. } | Kind::Group => return false,
             }
         }
         any
@@ -186,7 +210,9 @@ impl RefSet {
 
     /// Gives an array inline chunk 0 of these bytes, in place of whatever it has.
     pub(crate) fn set_inline(&mut self, node: usize, bytes: &[u8]) {
-        if let Some(Kind::Array { chunks, .. }) = self.nodes.get_mut(node).map(|node| &mut node.kind) {
+        if let Some(Kind::Array { chunks, .. }) =
+            self.nodes.get_mut(node).map(|node| &mut node.kind)
+        {
             let mut table = ChunkTable::default();
             table.push(0, &Slot::Inline(Bytes::copy_from_slice(bytes)));
             table.seal();
@@ -196,7 +222,11 @@ impl RefSet {
 
     /// Takes an array out of the set, and says why.
     pub(crate) fn refuse(&mut self, node: usize, why: &str) {
-        let Some((path, name, parent)) = self.nodes.get(node).map(|node| (node.path.clone(), node.name.clone(), node.parent)) else {
+        let Some((path, name, parent)) = self
+            .nodes
+            .get(node)
+            .map(|node| (node.path.clone(), node.name.clone(), node.parent))
+        else {
             return;
         };
         if let Some(group) = self.nodes.get_mut(parent) {
@@ -216,11 +246,18 @@ impl RefSet {
         let reached = self.reached();
         // Children stand behind their parents, so that going backwards meets them first.
         for number in (0..self.nodes.len()).rev() {
-            let Some(node) = self.nodes.get(number).filter(|_| reached.get(number) == Some(&true)) else {
+            let Some(node) = self
+                .nodes
+                .get(number)
+                .filter(|_| reached.get(number) == Some(&true))
+            else {
                 continue;
             };
             let own = match &node.kind {
-                Kind::Group => [(".zgroup", json!({"zarr_format": 2})), (".zattrs", Value::Object(node.attributes.clone()))],
+                Kind::Group => [
+                    (".zgroup", json!({"zarr_format": 2})),
+                    (".zattrs", Value::Object(node.attributes.clone())),
+                ],
                 Kind::Array { info, .. } => {
                     let zarray = info.rewritten.clone().unwrap_or_else(|| {
                         node.zarray
@@ -228,25 +265,39 @@ impl RefSet {
                             .and_then(|text| super::json_text::parse_lenient(text).ok())
                             .unwrap_or_default()
                     });
-                    [(".zarray", zarray), (".zattrs", Value::Object(node.attributes.clone()))]
+                    [
+                        (".zarray", zarray),
+                        (".zattrs", Value::Object(node.attributes.clone())),
+                    ]
                 }
             };
             let mut listed: Vec<(&'static str, Bytes)> = Vec::new();
             let mut all = Map::new();
             for (name, value) in own {
                 let as_it_is = match &node.kind {
-                    Kind::Array { info, .. } if name == ".zarray" && info.rewritten.is_none() => node
-                        .zarray
-                        .clone()
-                        .filter(|text| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()),
-                    _ => None,
+                    Kind::Array { info, .. } if name == ".zarray" && info.rewritten.is_none() => {
+                        node.zarray.clone().filter(|text| {
+                            serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+                        })
+                    }
+                    Kind::Array { .. } | Kind::Group => None,
                 };
-                listed.push((name, as_it_is.unwrap_or_else(|| Bytes::from(value.to_string()))));
+                listed.push((
+                    name,
+                    as_it_is.unwrap_or_else(|| Bytes::from(value.to_string())),
+                ));
                 all.insert(name.to_owned(), value);
             }
             for (name, child) in &node.children {
-                let inner = below.get_mut(*child).map(std::mem::take).unwrap_or_default();
-                all.extend(inner.into_iter().map(|(key, value)| (format!("{name}/{key}"), value)));
+                let inner = below
+                    .get_mut(*child)
+                    .map(std::mem::take)
+                    .unwrap_or_default();
+                all.extend(
+                    inner
+                        .into_iter()
+                        .map(|(key, value)| (format!("{name}/{key}"), value)),
+                );
             }
             if matches!(node.kind, Kind::Group) {
                 let document = json!({"zarr_consolidated_format": 1, "metadata": &all});
@@ -272,7 +323,12 @@ impl RefSet {
             if let Some(slot) = reached.get_mut(number) {
                 *slot = true;
             }
-            open.extend(self.nodes.get(number).iter().flat_map(|node| node.children.values().copied()));
+            open.extend(
+                self.nodes
+                    .get(number)
+                    .iter()
+                    .flat_map(|node| node.children.values().copied()),
+            );
         }
         reached
     }
@@ -287,7 +343,7 @@ pub(crate) fn note_defect(
     defects: &mut Vec<Defect>,
     counts: &mut BTreeMap<&'static str, u64>,
     kind: &'static str,
-    at: String,
+    at: &str,
     what: String,
 ) {
     let count = counts.entry(kind).or_default();
@@ -297,4 +353,3 @@ pub(crate) fn note_defect(
         defects.push(Defect { kind, at, what });
     }
 }
-

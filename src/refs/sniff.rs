@@ -50,7 +50,10 @@ pub fn sniff_compression(head: &[u8]) -> Compression {
 ///
 /// # Errors
 /// [`RefsError`] for Parquet that cannot be read.
-pub fn sniff(head: &[u8], footer: impl FnOnce() -> Result<Bytes, RefsError>) -> Result<Format, RefsError> {
+pub fn sniff(
+    head: &[u8],
+    footer: impl FnOnce() -> Result<Bytes, RefsError>,
+) -> Result<Format, RefsError> {
     if head.starts_with(b"PAR1") {
         let columns = column_names(&footer()?)?;
         return Ok(if gik::is_gik(&columns) {
@@ -94,9 +97,12 @@ pub fn decompress<'a>(
 ) -> Result<Box<dyn Read + 'a>, RefsError> {
     Ok(match compression {
         Compression::None => Box::new(reader),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(std::io::BufReader::with_capacity(1 << 18, reader))),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(
+            std::io::BufReader::with_capacity(1 << 18, reader),
+        )),
         Compression::Zstd => Box::new(
-            zstd::stream::read::Decoder::new(reader).map_err(|error| RefsError::Read(error.to_string()))?,
+            zstd::stream::read::Decoder::new(reader)
+                .map_err(|error| RefsError::Read(error.to_string()))?,
         ),
     })
 }

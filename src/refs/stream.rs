@@ -45,7 +45,9 @@ impl<R: Read> Stream<R> {
         self.dropped += self.at as u64;
         self.at = 0;
         if self.buffer.len() > MAX_VALUE {
-            return Err(RefsError::TooLarge(format!("a value of more than {MAX_VALUE} bytes")));
+            return Err(RefsError::TooLarge(format!(
+                "a value of more than {MAX_VALUE} bytes"
+            )));
         }
         let wanted = PIECE.max(self.buffer.len()) as u64;
         let got = (&mut self.reader)
@@ -193,12 +195,17 @@ impl<R: Read> Stream<R> {
 /// The text of a JSON string, given with its quotes. `false` if it is none.
 pub(crate) fn read_string(raw: &[u8], out: &mut String) -> bool {
     out.clear();
-    let Some(inner) = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")) else {
+    let Some(inner) = raw
+        .strip_prefix(b"\"")
+        .and_then(|raw| raw.strip_suffix(b"\""))
+    else {
         return false;
     };
     if memchr::memchr(b'\\', inner).is_none() {
         // Raw control characters are let through: some writers leave them.
-        return std::str::from_utf8(inner).map(|text| out.push_str(text)).is_ok();
+        return std::str::from_utf8(inner)
+            .map(|text| out.push_str(text))
+            .is_ok();
     }
     match serde_json::from_slice::<String>(raw) {
         Ok(text) => {
@@ -241,9 +248,16 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        assert_eq!(seen[0], ("a\"".to_owned(), r#"[1, "x]\\", {"b": 2}]"#.to_owned()));
+        assert_eq!(
+            seen[0],
+            ("a\"".to_owned(), r#"[1, "x]\\", {"b": 2}]"#.to_owned())
+        );
         assert_eq!(seen[1].1, "true");
         assert_eq!(seen[2].1, "\"e\"");
-        assert!(Stream::new(&b"{\"a\": [1"[..]).object(|s, _| s.value().map(|_| ())).is_err());
+        assert!(
+            Stream::new(&b"{\"a\": [1"[..])
+                .object(|s, _| s.value().map(|_| ()))
+                .is_err()
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::error::RefsError;
+use super::value::text_of;
 
 /// How deep templates may call each other.
 const MAX_DEPTH: usize = 8;
@@ -58,7 +59,9 @@ impl Templates {
             return Err(wrong(text, "statements are not supported"));
         }
         while let Some((before, tail)) = rest.split_once("{{") {
-            let (inner, after) = tail.split_once("}}").ok_or_else(|| wrong(text, "`{{` without `}}`"))?;
+            let (inner, after) = tail
+                .split_once("}}")
+                .ok_or_else(|| wrong(text, "`{{` without `}}`"))?;
             out.push_str(before);
             out.push_str(&self.term(inner.trim(), names, depth)?);
             if out.len() > MAX_TEXT {
@@ -78,13 +81,23 @@ impl Templates {
         if let Some(template) = self.0.get(inner) {
             return self.expand_at(template, names, depth + 1);
         }
-        if let Some((name, arguments)) = inner.strip_suffix(')').and_then(|call| call.split_once('('))
+        if let Some((name, arguments)) = inner
+            .strip_suffix(')')
+            .and_then(|call| call.split_once('('))
             && let Some(template) = self.0.get(name.trim())
         {
             let mut inside = names.clone();
-            for argument in arguments.split(',').filter(|argument| !argument.trim().is_empty()) {
-                let (name, value) = argument.split_once('=').ok_or_else(|| wrong(inner, "arguments are name=value"))?;
-                inside.insert(name.trim().to_owned(), Self::argument(value.trim(), names, inner)?);
+            for argument in arguments
+                .split(',')
+                .filter(|argument| !argument.trim().is_empty())
+            {
+                let (name, value) = argument
+                    .split_once('=')
+                    .ok_or_else(|| wrong(inner, "arguments are name=value"))?;
+                inside.insert(
+                    name.trim().to_owned(),
+                    Self::argument(value.trim(), names, inner)?,
+                );
             }
             return self.expand_at(template, &inside, depth + 1);
         }
@@ -96,7 +109,10 @@ impl Templates {
 
     fn argument(value: &str, names: &Names, inner: &str) -> Result<String, RefsError> {
         for quote in ['"', '\''] {
-            if let Some(text) = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
+            if let Some(text) = value
+                .strip_prefix(quote)
+                .and_then(|rest| rest.strip_suffix(quote))
+            {
                 return Ok(text.to_owned());
             }
         }
@@ -106,7 +122,10 @@ impl Templates {
         if value.parse::<f64>().is_ok() {
             return Ok(value.to_owned());
         }
-        Err(wrong(inner, format!("argument `{value}` is neither text nor a number")))
+        Err(wrong(
+            inner,
+            format!("argument `{value}` is neither text nor a number"),
+        ))
     }
 }
 
@@ -165,17 +184,29 @@ impl Arithmetic<'_> {
         loop {
             let value = if self.take("//") {
                 let right = self.factor()?;
-                left.checked_div_euclid(right)
-                    .map(|quotient| if right < 0 && left.rem_euclid(right) != 0 { quotient - 1 } else { quotient })
+                left.checked_div_euclid(right).map(|quotient| {
+                    if right < 0 && left.rem_euclid(right) != 0 {
+                        quotient - 1
+                    } else {
+                        quotient
+                    }
+                })
             } else if self.take("*") {
                 left.checked_mul(self.factor()?)
             } else if self.take("%") {
                 let right = self.factor()?;
-                left.checked_rem_euclid(right).map(|rest| if right < 0 && rest != 0 { rest + right } else { rest })
+                left.checked_rem_euclid(right).map(|rest| {
+                    if right < 0 && rest != 0 {
+                        rest + right
+                    } else {
+                        rest
+                    }
+                })
             } else {
                 return Ok(left);
             };
-            left = value.ok_or_else(|| self.wrong("the number is too large, or a division by zero"))?;
+            left = value
+                .ok_or_else(|| self.wrong("the number is too large, or a division by zero"))?;
         }
     }
 
@@ -192,41 +223,52 @@ impl Arithmetic<'_> {
     fn atom(&mut self) -> Result<i64, RefsError> {
         if self.take("-") {
             let value = self.factor()?;
-            return value.checked_neg().ok_or_else(|| self.wrong("the number is too large"));
+            return value
+                .checked_neg()
+                .ok_or_else(|| self.wrong("the number is too large"));
         }
         if self.take("(") {
             let value = self.sum()?;
-            return if self.take(")") { Ok(value) } else { Err(self.wrong("`)` is due")) };
+            return if self.take(")") {
+                Ok(value)
+            } else {
+                Err(self.wrong("`)` is due"))
+            };
         }
-        let end = self.rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
         let value = self.names.get(word).map_or(word, String::as_str);
         let number = value.parse().map_err(|_none: std::num::ParseIntError| {
-            self.wrong(&if word.is_empty() { "a number is due".to_owned() } else { format!("`{word}` is not known") })
+            self.wrong(&if word.is_empty() {
+                "a number is due".to_owned()
+            } else {
+                format!("`{word}` is not known")
+            })
         })?;
         self.rest = rest.trim_start();
         Ok(number)
     }
 }
 
+/// Takes a key, a URL, an offset and a length.
+pub(crate) type Put<'a> = dyn FnMut(&str, String, u64, Option<u64>) -> Result<(), RefsError> + 'a;
+
 /// One entry of `gen`: every key with its reference, handed to `put`.
 pub(crate) fn generate(
     entry: &Value,
     templates: &Templates,
     made: &mut u64,
-    put: &mut dyn FnMut(&str, String, u64, Option<u64>) -> Result<(), RefsError>,
+    put: &mut Put<'_>,
 ) -> Result<(), RefsError> {
     let shown = entry.to_string();
     let text = |name: &str| entry.get(name).and_then(Value::as_str);
     let (Some(key), Some(url)) = (text("key"), text("url")) else {
         return Err(wrong(&shown, "a gen entry needs key and url"));
     };
-    let number = |name: &str| {
-        entry.get(name).map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
-    };
+    let number = |name: &str| entry.get(name).map(text_of);
     let range = match (number("offset"), number("length")) {
         (Some(offset), Some(length)) => Some((offset, length)),
         (None, None) => None,
@@ -238,13 +280,16 @@ pub(crate) fn generate(
     let mut axes: Vec<(&String, Axis)> = Vec::new();
     let mut count = 1_u64;
     for (name, dimension) in dimensions {
-        let axis = Axis::parse(dimension).ok_or_else(|| wrong(&shown, format!("dimension {name}")))?;
+        let axis =
+            Axis::parse(dimension).ok_or_else(|| wrong(&shown, format!("dimension {name}")))?;
         count = count.saturating_mul(axis.length());
         axes.push((name, axis));
     }
     *made = made.saturating_add(count);
     if *made > MAX_GENERATED {
-        return Err(RefsError::TooLarge(format!("gen makes {made} keys; {MAX_GENERATED} are taken")));
+        return Err(RefsError::TooLarge(format!(
+            "gen makes {made} keys; {MAX_GENERATED} are taken"
+        )));
     }
     for position in 0..count {
         let mut names = Names::new();
@@ -278,30 +323,34 @@ enum Axis {
 impl Axis {
     fn parse(dimension: &Value) -> Option<Self> {
         match dimension {
-            Value::Array(values) => Some(Self::List(
-                values
-                    .iter()
-                    .map(|value| match value {
-                        Value::String(text) => text.clone(),
-                        other => other.to_string(),
-                    })
-                    .collect(),
-            )),
+            Value::Array(values) => Some(Self::List(values.iter().map(text_of).collect())),
             Value::Object(range) => {
                 let number = |name: &str, default: Option<i64>| match range.get(name) {
                     None => default,
                     Some(value) => value.as_i64(),
                 };
-                let (start, stop, step) = (number("start", Some(0))?, number("stop", None)?, number("step", Some(1))?);
+                let (start, stop, step) = (
+                    number("start", Some(0))?,
+                    number("stop", None)?,
+                    number("step", Some(1))?,
+                );
                 let span = stop.checked_sub(start)?;
                 let length = if step > 0 {
-                    u64::try_from(span.max(0)).ok()?.div_ceil(step.unsigned_abs())
+                    u64::try_from(span.max(0))
+                        .ok()?
+                        .div_ceil(step.unsigned_abs())
                 } else if step < 0 {
-                    u64::try_from(span.checked_neg()?.max(0)).ok()?.div_ceil(step.unsigned_abs())
+                    u64::try_from(span.checked_neg()?.max(0))
+                        .ok()?
+                        .div_ceil(step.unsigned_abs())
                 } else {
                     return None;
                 };
-                Some(Self::Range { start, step, length })
+                Some(Self::Range {
+                    start,
+                    step,
+                    length,
+                })
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
         }
@@ -318,7 +367,9 @@ impl Axis {
         match self {
             Self::List(values) => values.get(usize::try_from(position).ok()?).cloned(),
             Self::Range { start, step, .. } => {
-                let value = step.checked_mul(i64::try_from(position).ok()?)?.checked_add(*start)?;
+                let value = step
+                    .checked_mul(i64::try_from(position).ok()?)?
+                    .checked_add(*start)?;
                 Some(value.to_string())
             }
         }
@@ -347,10 +398,24 @@ mod tests {
     #[test]
     fn arithmetic_is_pythons() {
         let names: Names = [("i".to_owned(), "7".to_owned())].into();
-        for (text, value) in [("i*0", 0), ("i * 10 + 4", 74), ("-7 // 2", -4), ("7 % -4", -1), ("(1+2)*-i", -21), ("7//-2", -4)] {
+        for (text, value) in [
+            ("i*0", 0),
+            ("i * 10 + 4", 74),
+            ("-7 // 2", -4),
+            ("7 % -4", -1),
+            ("(1+2)*-i", -21),
+            ("7//-2", -4),
+        ] {
             assert_eq!(arithmetic(text, &names).unwrap(), value, "{text}");
         }
-        for text in ["1/0", "1//0", "9223372036854775807+1", "x", "", &"(".repeat(1000)] {
+        for text in [
+            "1/0",
+            "1//0",
+            "9223372036854775807+1",
+            "x",
+            "",
+            &"(".repeat(1000),
+        ] {
             assert!(arithmetic(text, &names).is_err());
         }
     }
@@ -360,13 +425,24 @@ mod tests {
         let entry = json!({"key": "k{{i}}", "url": "{{u}}.f00{{i}}", "offset": "{{i*0}}", "length": "{{ i * 10 + 4}}",
             "dimensions": {"i": {"start": 0, "stop": 3}}});
         let (mut made, mut all) = (0, Vec::new());
-        generate(&entry, &templates(), &mut made, &mut |key, url, offset, length| {
-            all.push((key.to_owned(), url, offset, length));
-            Ok(())
-        })
+        generate(
+            &entry,
+            &templates(),
+            &mut made,
+            &mut |key, url, offset, length| {
+                all.push((key.to_owned(), url, offset, length));
+                Ok(())
+            },
+        )
         .unwrap();
-        assert_eq!(all[2], ("k2".to_owned(), "s3://b/x.f002".to_owned(), 0, Some(24)));
+        assert_eq!(
+            all[2],
+            ("k2".to_owned(), "s3://b/x.f002".to_owned(), 0, Some(24))
+        );
         let huge = json!({"key": "k{{i}}", "url": "u", "dimensions": {"i": {"stop": 1_000_000_000_000_i64}, "j": {"stop": 1_000_000_i64}}});
-        assert!(matches!(generate(&huge, &templates(), &mut made, &mut |_, _, _, _| Ok(())), Err(RefsError::TooLarge(_))));
+        assert!(matches!(
+            generate(&huge, &templates(), &mut made, &mut |_, _, _, _| Ok(())),
+            Err(RefsError::TooLarge(_))
+        ));
     }
 }

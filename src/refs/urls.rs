@@ -27,12 +27,16 @@ impl Urls {
         }
         let hash = self.hasher.hash_one(url);
         let (text, ends) = (&self.text, &self.ends);
-        let found = self.index.find(hash, |number| at(text, ends, *number) == Some(url));
+        let found = self
+            .index
+            .find(hash, |number| at(text, ends, *number) == Some(url));
         if let Some(number) = found {
             self.last = Some(*number);
             return self.last;
         }
-        let number = u32::try_from(self.ends.len()).ok().filter(|number| *number < MAX_URLS)?;
+        let number = u32::try_from(self.ends.len())
+            .ok()
+            .filter(|number| *number < MAX_URLS)?;
         self.text.push_str(url);
         self.ends.push(self.text.len());
         let (text, ends, hasher) = (&self.text, &self.ends, &self.hasher);
@@ -52,7 +56,10 @@ impl Urls {
     }
 
     /// The same numbers with other texts.
-    pub(crate) fn rewritten<E>(&self, mut rewrite: impl FnMut(&str) -> Result<String, E>) -> Result<Self, E> {
+    pub(crate) fn rewritten<E>(
+        &self,
+        mut rewrite: impl FnMut(&str) -> Result<String, E>,
+    ) -> Result<Self, E> {
         let mut made = Self::default();
         for url in self.iter() {
             made.text.push_str(&rewrite(url)?);
@@ -90,7 +97,9 @@ mod tests {
         assert_eq!(urls.intern("bc"), Some(1));
         assert_eq!(urls.intern("a"), Some(0));
         assert_eq!((urls.get(1), urls.get(2)), (Some("bc"), None));
-        let urls = urls.rewritten(|url| Ok::<_, ()>(url.to_uppercase())).unwrap();
+        let urls = urls
+            .rewritten(|url| Ok::<_, ()>(url.to_uppercase()))
+            .unwrap();
         assert_eq!(urls.iter().collect::<Vec<_>>(), ["A", "BC"]);
     }
 }

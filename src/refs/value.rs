@@ -91,6 +91,13 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     engine.decode(text).ok()
 }
 
+/// The text of a JSON string, or of any other value as JSON.
+pub(crate) fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// A count that may be written as a float.
 pub(crate) fn whole_number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| whole_float(value.as_f64()?))
@@ -118,8 +125,14 @@ mod tests {
         assert_eq!(bytes("\0\0@"), [0, 0, 64]);
         assert_eq!(bytes(" 12 "), b" 12 ");
         assert_eq!(RefValue::inline("base64:*"), None);
-        assert!(matches!(RefValue::of_cell("[1, 2]"), Some(RefValue::Inline(_))));
-        assert!(matches!(RefValue::of_cell("[\"a\", 1.0, 2]"), Some(RefValue::Object { offset: 1, .. })));
+        assert!(matches!(
+            RefValue::of_cell("[1, 2]"),
+            Some(RefValue::Inline(_))
+        ));
+        assert!(matches!(
+            RefValue::of_cell("[\"a\", 1.0, 2]"),
+            Some(RefValue::Object { offset: 1, .. })
+        ));
         assert_eq!(whole_float(1.5), None);
     }
 }

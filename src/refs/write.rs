@@ -38,23 +38,47 @@ pub struct ExportArray {
 pub fn json_set(groups: &[(String, Value)], arrays: &[ExportArray]) -> String {
     let mut refs: BTreeMap<String, Value> = BTreeMap::new();
     for (path, attributes) in groups {
-        let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        let at = |name: &str| {
+            if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}/{name}")
+            }
+        };
         refs.insert(at(".zgroup"), json!(json!({"zarr_format": 2}).to_string()));
         refs.insert(at(".zattrs"), json!(attributes.to_string()));
     }
     for array in arrays {
-        refs.insert(format!("{}/.zarray", array.path), json!(array.zarray.to_string()));
-        refs.insert(format!("{}/.zattrs", array.path), json!(array.zattrs.to_string()));
+        refs.insert(
+            format!("{}/.zarray", array.path),
+            json!(array.zarray.to_string()),
+        );
+        refs.insert(
+            format!("{}/.zattrs", array.path),
+            json!(array.zattrs.to_string()),
+        );
         for (number, target) in &array.chunks {
             let value = match target {
                 Target::Inline(bytes) => {
-                    json!(format!("base64:{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
+                    json!(format!(
+                        "base64:{}",
+                        base64::engine::general_purpose::STANDARD.encode(bytes)
+                    ))
                 }
-                Target::Object { url, length: Some(length), offset } => json!([url, offset, length]),
-                Target::Object { url, length: None, .. } => json!([url]),
+                Target::Object {
+                    url,
+                    length: Some(length),
+                    offset,
+                } => json!([url, offset, length]),
+                Target::Object {
+                    url, length: None, ..
+                } => json!([url]),
                 Target::NoTarget => continue,
             };
-            refs.insert(format!("{}/{}", array.path, chunk_key(*number, &array.grid)), value);
+            refs.insert(
+                format!("{}/{}", array.path, chunk_key(*number, &array.grid)),
+                value,
+            );
         }
     }
     let refs: Map<String, Value> = refs.into_iter().collect();
@@ -66,7 +90,13 @@ pub fn json_set(groups: &[(String, Value)], arrays: &[ExportArray]) -> String {
 pub fn zmetadata(groups: &[(String, Value)], arrays: &[ExportArray], record_size: u64) -> String {
     let mut metadata = Map::new();
     for (path, attributes) in groups {
-        let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        let at = |name: &str| {
+            if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}/{name}")
+            }
+        };
         metadata.insert(at(".zgroup"), json!({"zarr_format": 2}));
         metadata.insert(at(".zattrs"), attributes.clone());
     }
@@ -82,12 +112,16 @@ pub fn zmetadata(groups: &[(String, Value)], arrays: &[ExportArray], record_size
 /// # Errors
 /// [`RefsError::Parquet`].
 pub fn record_bytes(array: &ExportArray, record_size: u64) -> Result<Vec<(u64, Bytes)>, RefsError> {
-    let size = usize::try_from(record_size).map_err(|_large| RefsError::TooLarge(format!("records of {record_size} rows")))?;
+    let size = usize::try_from(record_size)
+        .map_err(|_large| RefsError::TooLarge(format!("records of {record_size} rows")))?;
     let mut files = Vec::new();
     let mut rest = array.chunks.as_slice();
     while let Some((first, _)) = rest.first() {
         let record = first / record_size;
-        let count = rest.iter().take_while(|(number, _)| number / record_size == record).count();
+        let count = rest
+            .iter()
+            .take_while(|(number, _)| number / record_size == record)
+            .count();
         let (own, tail) = rest.split_at_checked(count).unwrap_or((rest, &[]));
         files.push((record, one_record(own, record_size, size)?));
         rest = tail;
@@ -102,16 +136,24 @@ fn one_record(chunks: &[(u64, Target)], record_size: u64, size: usize) -> Result
     let mut sizes = vec![0_i64; size];
     let mut raws: Vec<Option<&[u8]>> = vec![None; size];
     for (number, target) in chunks {
-        let Ok(row) = usize::try_from(number % record_size) else { continue };
+        let Ok(row) = usize::try_from(number % record_size) else {
+            continue;
+        };
         match target {
             Target::Inline(bytes) => {
                 if let Some(slot) = raws.get_mut(row) {
                     *slot = Some(bytes);
                 }
             }
-            Target::Object { url, offset, length } => {
+            Target::Object {
+                url,
+                offset,
+                length,
+            } => {
                 let number = |value: u64| i64::try_from(value).map_err(|error| failed(&error));
-                if let (Some(path), Some(at), Some(size)) = (paths.get_mut(row), offsets.get_mut(row), sizes.get_mut(row)) {
+                if let (Some(path), Some(at), Some(size)) =
+                    (paths.get_mut(row), offsets.get_mut(row), sizes.get_mut(row))
+                {
                     *path = Some(url);
                     *at = number(*offset)?;
                     *size = number(length.unwrap_or_default())?;
@@ -132,13 +174,15 @@ fn one_record(chunks: &[(u64, Target)], record_size: u64, size: usize) -> Result
         Arc::new(Int64Array::from(sizes)),
         Arc::new(BinaryArray::from(raws)),
     ];
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| failed(&error))?;
+    let batch =
+        RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| failed(&error))?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(parquet::basic::ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::None)
         .build();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(|error| failed(&error))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties))
+        .map_err(|error| failed(&error))?;
     writer.write(&batch).map_err(|error| failed(&error))?;
     writer.close().map_err(|error| failed(&error))?;
     Ok(Bytes::from(bytes))

@@ -36,7 +36,7 @@ pub(super) fn build(config: &StorageConfig) -> Result<reqwest::Client, Fault> {
                 });
                 if left_tls {
                     attempt.error("redirected from https to http")
-                } else if !addresses::may_follow(attempt.url().host()) {
+                } else if !addresses::may_follow(attempt.url().host().as_ref()) {
                     attempt.error("redirected to a link-local or metadata address")
                 } else if attempt.previous().len() > REDIRECTS {
                     attempt.error("redirected too often")

@@ -47,7 +47,12 @@ pub enum ChunkError {
 ///
 /// # Errors
 /// [`ChunkError`].
-pub fn chunk(bytes: &[u8], wanted: &Expectation, var: &GribVar, item_bytes: u64) -> Result<Bytes, ChunkError> {
+pub fn chunk(
+    bytes: &[u8],
+    wanted: &Expectation,
+    var: &GribVar,
+    item_bytes: u64,
+) -> Result<Bytes, ChunkError> {
     let fields = Message::parse(bytes)?.into_fields();
     let mut first_error = None;
     for field in &fields {
@@ -70,9 +75,15 @@ fn decode_field(field: &Field<'_>, var: &GribVar, item_bytes: u64) -> Result<Byt
         let locator = grid.locator();
         let mut values = vec![0.0_f64; points];
         for (index, value) in values.iter_mut().enumerate() {
-            let place = order.position(index).and_then(|(row, column)| locator.locate(row, column));
+            let place = order
+                .position(index)
+                .and_then(|(row, column)| locator.locate(row, column));
             let (latitude, longitude) = place.unwrap_or((f64::NAN, f64::NAN));
-            *value = if *var == GribVar::Latitude { latitude } else { longitude };
+            *value = if *var == GribVar::Latitude {
+                latitude
+            } else {
+                longitude
+            };
         }
         return Ok(match item_bytes {
             4 => bytes_of(&values, |value| narrow(*value).to_le_bytes()),
@@ -95,7 +106,10 @@ fn decode_field(field: &Field<'_>, var: &GribVar, item_bytes: u64) -> Result<Byt
     Ok(bytes_of(&values, |value| value.to_le_bytes()))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest single is what is wanted")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to the nearest single is what is wanted"
+)]
 fn narrow(value: f64) -> f32 {
     value as f32
 }
@@ -121,7 +135,13 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
     };
     let product = Product::parse(field.discipline, field.section1, field.section4)?;
     let naming = name_array(&product.identity, None);
-    let differs = |what, found: String, expected: String| Err(ChunkError::Other { what, found, expected });
+    let differs = |what, found: String, expected: String| {
+        Err(ChunkError::Other {
+            what,
+            found,
+            expected,
+        })
+    };
     if let Some(found) = other_parameter(&product.identity, name, wanted.param_id) {
         return differs("the parameter", found.to_owned(), name.clone());
     }
@@ -133,11 +153,19 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
         }
     }
     if let Some(run) = wanted.run.filter(|run| *run != product.reference.seconds()) {
-        return differs("the run", product.reference.to_string(), Instant(run).to_string());
+        return differs(
+            "the run",
+            product.reference.to_string(),
+            Instant(run).to_string(),
+        );
     }
     let valid = product.reference.plus(product.window.end);
     if let Some(time) = wanted.valid_time.filter(|time| *time != valid.seconds()) {
-        return differs("the valid time", valid.to_string(), Instant(time).to_string());
+        return differs(
+            "the valid time",
+            valid.to_string(),
+            Instant(time).to_string(),
+        );
     }
     let member = product.member.map(|member| i64::from(member.number));
     if let (Some(found), Some(expected)) = (member, wanted.member)
@@ -145,7 +173,8 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
     {
         return differs("the member", found.to_string(), expected.to_string());
     }
-    if let (Some((found, second)), Some(expected), Some(level_type)) = (naming.level, wanted.level, &wanted.level_type)
+    if let (Some((found, second)), Some(expected), Some(level_type)) =
+        (naming.level, wanted.level, &wanted.level_type)
         && *level_type == naming.level_type.name
     {
         // Writers round levels to whole numbers of their unit.

@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 
 use crate::location::{ByteRange, Location};
 use crate::refs::{
-    self, Compression, Defect, Format, MessageRef, RecordSource, RefSet, RefsError, decompress, member_in_name, parquet_footer, parquet_footer_length, read_directory, read_gik, read_json, read_k_index,
-    sniff, sniff_compression, step_messages,
+    self, Compression, Defect, Format, MessageRef, RecordSource, RefSet, RefsError, decompress,
+    member_in_name, parquet_footer, parquet_footer_length, read_directory, read_gik, read_json,
+    read_k_index, sniff, sniff_compression, step_messages,
 };
 use crate::storage::{ErrorKind, Listed, Short, Storage, StorageError};
 
@@ -71,10 +72,17 @@ pub enum LoadError {
 ///
 /// # Errors
 /// [`LoadError`].
-pub fn load_refs(text: &str, location: &Location, storage: &Storage, runtime: &Handle) -> Result<Loaded, LoadError> {
+pub fn load_refs(
+    text: &str,
+    location: &Location,
+    storage: &Storage,
+    runtime: &Handle,
+) -> Result<Loaded, LoadError> {
     let loader = Loader { storage, runtime };
     let exists = location.to_path().is_some_and(|path| path.exists());
-    if text.contains(['*', '?', '[']) && !exists && !text.contains("://") || text.contains("://") && text.contains('*') {
+    if text.contains(['*', '?', '[']) && !exists && !text.contains("://")
+        || text.contains("://") && text.contains('*')
+    {
         let files = loader.matching(location)?;
         return loader.files(&files);
     }
@@ -88,10 +96,10 @@ pub fn load_refs(text: &str, location: &Location, storage: &Storage, runtime: &H
         return loader.file(location);
     }
     let name = location.file_name();
-    let like_a_file = [".parquet", ".par", ".json", ".gz", ".zst", ".zstd"].iter().any(|end| name.ends_with(end));
-    if !like_a_file
-        && let Some(set) = loader.remote_directory(location)?
-    {
+    let like_a_file = [".parquet", ".par", ".json", ".gz", ".zst", ".zstd"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    if !like_a_file && let Some(set) = loader.remote_directory(location)? {
         return Ok(set);
     }
     if name.is_empty() {
@@ -100,7 +108,9 @@ pub fn load_refs(text: &str, location: &Location, storage: &Storage, runtime: &H
     }
     match loader.file(location) {
         // A directory of tables has no slash at its end.
-        Err(LoadError::Storage(error)) if error.kind() == ErrorKind::NotFound && !like_a_file => Ok(Loaded::Other),
+        Err(LoadError::Storage(error)) if error.kind() == ErrorKind::NotFound && !like_a_file => {
+            Ok(Loaded::Other)
+        }
         other => other,
     }
 }
@@ -109,7 +119,11 @@ fn parquet_of(listed: Vec<Listed>) -> Vec<Location> {
     listed
         .into_iter()
         .map(|file| file.location)
-        .filter(|file| [".parquet", ".par"].iter().any(|end| file.file_name().ends_with(end)))
+        .filter(|file| {
+            [".parquet", ".par"]
+                .iter()
+                .any(|end| file.file_name().ends_with(end))
+        })
         .collect()
 }
 
@@ -127,8 +141,14 @@ impl Loader<'_> {
             None => pattern.as_str().to_owned(),
         };
         let parsed = glob::Pattern::new(&text).map_err(|error| wrong(error.to_string()))?;
-        let fixed = text.find(['*', '?', '[']).and_then(|at| text.get(..at)).unwrap_or(&text);
-        let folder = fixed.rfind('/').and_then(|at| fixed.get(..=at)).unwrap_or(fixed);
+        let fixed = text
+            .find(['*', '?', '['])
+            .and_then(|at| text.get(..at))
+            .unwrap_or(&text);
+        let folder = fixed
+            .rfind('/')
+            .and_then(|at| fixed.get(..=at))
+            .unwrap_or(fixed);
         let prefix = match pattern.to_path() {
             Some(_) => Location::from_path(Path::new(folder)),
             None => pattern.with_text(folder),
@@ -142,12 +162,19 @@ impl Loader<'_> {
             .into_iter()
             .map(|file| file.location)
             .filter(|file| {
-                let name = file.to_path().map_or_else(|| file.as_str().to_owned(), |path| path.display().to_string());
+                let name = file.to_path().map_or_else(
+                    || file.as_str().to_owned(),
+                    |path| path.display().to_string(),
+                );
                 parsed.matches_with(&name, options)
             })
             .take(MAX_FILES)
             .collect();
-        if files.is_empty() { Err(wrong("nothing matches".to_owned())) } else { Ok(files) }
+        if files.is_empty() {
+            Err(wrong("nothing matches".to_owned()))
+        } else {
+            Ok(files)
+        }
     }
 
     /// Several files as one: members of an ensemble, or lists of messages.
@@ -181,14 +208,19 @@ impl Loader<'_> {
         let mut members = Vec::new();
         let mut first = None;
         for (file, set) in sets {
-            let number = member_in_name(file.file_name()).ok_or_else(|| LoadError::Pattern(format!("{file}: its name does not tell its member")))?;
+            let number = member_in_name(file.file_name()).ok_or_else(|| {
+                LoadError::Pattern(format!("{file}: its name does not tell its member"))
+            })?;
             first.get_or_insert_with(|| file.clone());
             members.push((number, set));
         }
         let Some(first) = first else {
             return Ok(Loaded::Other);
         };
-        let set = refs::combine(members).map_err(|error| LoadError::Refs { location: first, error })?;
+        let set = refs::combine(members).map_err(|error| LoadError::Refs {
+            location: first,
+            error,
+        })?;
         Ok(Loaded::Set(Box::new(set), own))
     }
 
@@ -208,15 +240,26 @@ impl Loader<'_> {
             return Ok(Loaded::Set(Box::new(set), Some(path.to_owned())));
         }
         let mut files: Vec<PathBuf> = std::fs::read_dir(path)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>())
+            .and_then(|entries| {
+                entries
+                    .map(|entry| Ok(entry?.path()))
+                    .collect::<io::Result<_>>()
+            })
             .map_err(io)?;
-        files.retain(|file| file.is_file() && file.extension().is_some_and(|end| end == "par" || end == "parquet"));
+        files.retain(|file| {
+            file.is_file()
+                && file
+                    .extension()
+                    .is_some_and(|end| end == "par" || end == "parquet")
+        });
         files.sort();
         let files: Vec<Location> = files.iter().map(|file| Location::from_path(file)).collect();
         // Tables of ours are told by the first of them.
         match files.first() {
             None => Ok(Loaded::Other),
-            Some(first) if matches!(self.format(first)?, Format::OtherParquet | Format::Other) => Ok(Loaded::Other),
+            Some(first) if matches!(self.format(first)?, Format::OtherParquet | Format::Other) => {
+                Ok(Loaded::Other)
+            }
             Some(_) => self.files(&files),
         }
     }
@@ -224,10 +267,20 @@ impl Loader<'_> {
     fn remote_directory(&self, location: &Location) -> Result<Option<Loaded>, LoadError> {
         let folder = location.as_str().trim_end_matches('/');
         let zmetadata = location.with_text(&format!("{folder}/.zmetadata"));
-        let text = match self.runtime.block_on(self.storage.get_whole(&zmetadata, MAX_ZMETADATA)) {
+        let text = match self
+            .runtime
+            .block_on(self.storage.get_whole(&zmetadata, MAX_ZMETADATA))
+        {
             Ok(fetched) => fetched.bytes,
             // Some buckets say 403 for what is not there; then it is a file, or reading that fails.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::NotData) => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::NotData
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let source = Arc::new(RemoteRecords {
@@ -248,7 +301,11 @@ impl Loader<'_> {
             error,
         };
         let (head, compression) = self.head(location)?;
-        sniff(&head, || self.footer(location, compression).map_err(|error| RefsError::Read(error.to_string()))).map_err(wrong)
+        sniff(&head, || {
+            self.footer(location, compression)
+                .map_err(|error| RefsError::Read(error.to_string()))
+        })
+        .map_err(wrong)
     }
 
     /// The first bytes of a file, unpacked, and how it is packed.
@@ -307,25 +364,41 @@ impl Loader<'_> {
             error,
         };
         let size = match (compression, location.to_path()) {
-            (Compression::None, Some(path)) => Some(std::fs::metadata(path).map_err(|error| self.io(location, error))?.len()),
+            (Compression::None, Some(path)) => Some(
+                std::fs::metadata(path)
+                    .map_err(|error| self.io(location, error))?
+                    .len(),
+            ),
             (Compression::None, None) => {
-                let probe = self.storage.get(location, ByteRange::new(0, 8), Short::Allow);
+                let probe = self
+                    .storage
+                    .get(location, ByteRange::new(0, 8), Short::Allow);
                 self.runtime.block_on(probe)?.object_size
             }
             (Compression::Gzip | Compression::Zstd, _) => None,
         };
         let Some(size) = size.filter(|size| *size > 12) else {
             let whole = self.whole(location, compression)?;
-            return Ok(Bytes::copy_from_slice(parquet_footer(&whole).map_err(wrong)?));
+            return Ok(Bytes::copy_from_slice(
+                parquet_footer(&whole).map_err(wrong)?,
+            ));
         };
-        let read = |offset: u64, length: u64| self.runtime.block_on(self.storage.get(location, ByteRange::new(offset, length), Short::Refuse));
+        let read = |offset: u64, length: u64| {
+            self.runtime.block_on(self.storage.get(
+                location,
+                ByteRange::new(offset, length),
+                Short::Refuse,
+            ))
+        };
         let end = read(size - 8, 8)?.bytes;
         let length = match end.first_chunk::<8>() {
             Some(end) => parquet_footer_length(end).map_err(wrong)? as u64,
             None => 0,
         };
         if length == 0 || length > MAX_ZMETADATA || length > size - 12 {
-            return Err(wrong(RefsError::Parquet("a footer that cannot be".to_owned())));
+            return Err(wrong(RefsError::Parquet(
+                "a footer that cannot be".to_owned(),
+            )));
         }
         Ok(read(size - 8 - length, length)?.bytes)
     }
@@ -340,7 +413,9 @@ impl Loader<'_> {
         let read = reader.take(MAX_PARQUET + 1).read_to_end(&mut bytes);
         read.map_err(|error| self.io(location, error))?;
         if bytes.len() as u64 > MAX_PARQUET {
-            return Err(wrong(RefsError::TooLarge("a Parquet file of more than 8 GiB".to_owned())));
+            return Err(wrong(RefsError::TooLarge(
+                "a Parquet file of more than 8 GiB".to_owned(),
+            )));
         }
         Ok(Bytes::from(bytes))
     }
@@ -351,12 +426,21 @@ impl Loader<'_> {
             error,
         };
         let (head, compression) = self.head(location)?;
-        let format = sniff(&head, || self.footer(location, compression).map_err(|error| RefsError::Read(error.to_string())))
-            .map_err(wrong)?;
-        let own = location.to_path().and_then(|path| path.parent().map(Path::to_owned));
+        let format = sniff(&head, || {
+            self.footer(location, compression)
+                .map_err(|error| RefsError::Read(error.to_string()))
+        })
+        .map_err(wrong)?;
+        let own = location
+            .to_path()
+            .and_then(|path| path.parent().map(Path::to_owned));
         Ok(match format {
             Format::Other | Format::OtherParquet => Loaded::Other,
-            Format::KIndex => Loaded::Messages(read_k_index(self.whole(location, compression)?).map_err(wrong)?, Vec::new(), own),
+            Format::KIndex => Loaded::Messages(
+                read_k_index(self.whole(location, compression)?).map_err(wrong)?,
+                Vec::new(),
+                own,
+            ),
             Format::Gik => {
                 let mut set = read_gik(self.whole(location, compression)?).map_err(wrong)?;
                 if let Some(member) = member_in_name(location.file_name()) {
@@ -373,7 +457,12 @@ impl Loader<'_> {
     }
 
     /// A set with data, or the messages that its `step_` keys name.
-    fn usable(&self, location: &Location, set: RefSet, own: Option<PathBuf>) -> Result<Loaded, LoadError> {
+    fn usable(
+        &self,
+        location: &Location,
+        set: RefSet,
+        own: Option<PathBuf>,
+    ) -> Result<Loaded, LoadError> {
         let _ = self;
         let messages = step_messages(&set);
         if !messages.is_empty() {
@@ -424,7 +513,9 @@ impl RecordSource for RemoteRecords {
             // Whoever asked may have gone.
             drop(sender.send(answer));
         });
-        receiver.recv_timeout(RECORD_DEADLINE).unwrap_or_else(|error| Err(format!("{key}: {error}")))
+        receiver
+            .recv_timeout(RECORD_DEADLINE)
+            .unwrap_or_else(|error| Err(format!("{key}: {error}")))
     }
 }
 
@@ -442,15 +533,21 @@ impl Read for RemoteFile {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.piece.is_empty() && !self.ended {
             let range = ByteRange::new(self.at, PIECE);
-            let read = self.runtime.block_on(self.storage.get(&self.location, range, Short::Allow));
+            let read = self
+                .runtime
+                .block_on(self.storage.get(&self.location, range, Short::Allow));
             match read {
                 Ok(fetched) => {
                     self.at += fetched.bytes.len() as u64;
-                    self.ended = fetched.object_size.map_or((fetched.bytes.len() as u64) < PIECE, |size| self.at >= size);
+                    self.ended = fetched
+                        .object_size
+                        .map_or((fetched.bytes.len() as u64) < PIECE, |size| self.at >= size);
                     self.piece = fetched.bytes;
                 }
                 // The object ended exactly where the last piece did.
-                Err(error) if error.kind() == ErrorKind::Truncated && self.at > 0 => self.ended = true,
+                Err(error) if error.kind() == ErrorKind::Truncated && self.at > 0 => {
+                    self.ended = true
+                }
                 Err(error) => return Err(io::Error::other(error)),
             }
         }

@@ -14,7 +14,9 @@ use crate::storage::is_link_local;
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
     /// A file elsewhere on this machine.
-    #[error("{path}: a set may name files below its own directory only; --allow-root DIR allows another one")]
+    #[error(
+        "{path}: a set may name files below its own directory only; --allow-root DIR allows another one"
+    )]
     Outside {
         /// The path as the set has it.
         path: String,
@@ -88,7 +90,9 @@ impl Policy {
         };
         match scheme {
             "file" | "local" => {
-                let path = rest.strip_prefix("localhost/").map_or(rest.to_owned(), |rest| format!("/{rest}"));
+                let path = rest
+                    .strip_prefix("localhost/")
+                    .map_or(rest.to_owned(), |rest| format!("/{rest}"));
                 let decoded = percent_encoding::percent_decode_str(&path).decode_utf8();
                 let decoded = decoded.map_err(|_not| malformed(url, "the path is no text"))?;
                 self.file(&decoded)
@@ -103,7 +107,9 @@ impl Policy {
 
     fn file(&self, text: &str) -> Result<Location, Refusal> {
         let shown: String = text.chars().take(300).collect();
-        let outside = || Refusal::Outside { path: shown.clone() };
+        let outside = || Refusal::Outside {
+            path: shown.clone(),
+        };
         if text.contains('\0') || text.is_empty() {
             return Err(malformed(text, "no path"));
         }
@@ -112,7 +118,10 @@ impl Policy {
             (Some(own), false) => own.join(text),
             (None, false) => return Err(outside()),
         };
-        if path.components().any(|part| part == std::path::Component::ParentDir) {
+        if path
+            .components()
+            .any(|part| part == std::path::Component::ParentDir)
+        {
             return Err(outside());
         }
         if !self.roots.iter().any(|root| path.starts_with(root)) && !self.leads_inside(&path) {
@@ -130,7 +139,8 @@ impl Policy {
 
     /// Whether a path that is written otherwise (through a link) lies below an allowed directory. Tells nothing of others.
     fn leads_inside(&self, path: &Path) -> bool {
-        path.canonicalize().is_ok_and(|real| self.roots.iter().any(|root| real.starts_with(root)))
+        path.canonicalize()
+            .is_ok_and(|real| self.roots.iter().any(|root| real.starts_with(root)))
     }
 }
 
@@ -186,7 +196,9 @@ fn bucket(url: &str, scheme: &str, rest: &str) -> Result<Location, Refusal> {
     if let Some((container, account)) = host.split_once('@') {
         // abfs://container@account.dfs.core.windows.net
         if container.contains(':') || !account.ends_with(".core.windows.net") {
-            return Err(Refusal::UserInfo { host: account.to_owned() });
+            return Err(Refusal::UserInfo {
+                host: account.to_owned(),
+            });
         }
     }
     let sound = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
@@ -211,8 +223,10 @@ fn location(text: &str, url: &str) -> Result<Location, Refusal> {
 /// Names under which clouds serve metadata.
 fn is_metadata_name(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
-    matches!(name.as_str(), "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal")
-        || name.ends_with(".metadata.google.internal")
+    matches!(
+        name.as_str(),
+        "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal"
+    ) || name.ends_with(".metadata.google.internal")
 }
 
 #[cfg(test)]
@@ -222,23 +236,62 @@ mod tests {
     #[test]
     fn remote_storage_is_followed_and_nothing_odd() {
         let policy = Policy::default();
-        for url in ["s3://b/k", "gs://b/k", "gcs://b/k", "https://host/a?sig=1", "az://c/k", "abfs://c@a.dfs.core.windows.net/k", "http://127.0.0.1:8000/x"] {
+        for url in [
+            "s3://b/k",
+            "gs://b/k",
+            "gcs://b/k",
+            "https://host/a?sig=1",
+            "az://c/k",
+            "abfs://c@a.dfs.core.windows.net/k",
+            "http://127.0.0.1:8000/x",
+        ] {
             assert!(policy.resolve(url).is_ok(), "{url}");
         }
         for url in [
-            "http://169.254.169.254/latest/meta-data", "http://2852039166/", "http://0xa9fea9fe/", "http://[fe80::1]/x", "http://[::ffff:169.254.169.254]/x",
-            "http://metadata.google.internal/x", "http://METADATA.google.internal./x", "http://[fd00:ec2::254]/x", "http://100.100.100.200/x",
+            "http://169.254.169.254/latest/meta-data",
+            "http://2852039166/",
+            "http://0xa9fea9fe/",
+            "http://[fe80::1]/x",
+            "http://[::ffff:169.254.169.254]/x",
+            "http://metadata.google.internal/x",
+            "http://METADATA.google.internal./x",
+            "http://[fd00:ec2::254]/x",
+            "http://100.100.100.200/x",
         ] {
-            assert!(matches!(policy.resolve(url), Err(Refusal::Host { .. })), "{url}");
+            assert!(
+                matches!(policy.resolve(url), Err(Refusal::Host { .. })),
+                "{url}"
+            );
         }
         for url in ["ftp://h/x", "gopher://h/x", "data://x", "memory://x"] {
-            assert!(matches!(policy.resolve(url), Err(Refusal::Scheme { .. })), "{url}");
+            assert!(
+                matches!(policy.resolve(url), Err(Refusal::Scheme { .. })),
+                "{url}"
+            );
         }
-        for url in ["https://me:hush@host/x", "s3://me:hush@b/k", "abfs://c@evil.example/k"] {
+        for url in [
+            "https://me:hush@host/x",
+            "s3://me:hush@b/k",
+            "abfs://c@evil.example/k",
+        ] {
             let refusal = policy.resolve(url).unwrap_err();
-            assert!(matches!(refusal, Refusal::UserInfo { .. }) && !refusal.to_string().contains("hush"), "{url}");
+            assert!(
+                matches!(refusal, Refusal::UserInfo { .. })
+                    && !refusal.to_string().contains("hush"),
+                "{url}"
+            );
         }
-        for url in ["s3:///k", "s3://b", "s3://b/../k", "http://", "/etc/passwd", "../x", "x.grib2", "file:///etc/passwd", ""] {
+        for url in [
+            "s3:///k",
+            "s3://b",
+            "s3://b/../k",
+            "http://",
+            "/etc/passwd",
+            "../x",
+            "x.grib2",
+            "file:///etc/passwd",
+            "",
+        ] {
             assert!(policy.resolve(url).is_err(), "{url}");
         }
     }
@@ -255,13 +308,31 @@ mod tests {
         std::os::unix::fs::symlink(&other, own.join("folder")).unwrap();
         let policy = Policy::new(Some(&own), &[]).unwrap();
         assert!(policy.resolve("a b").is_ok());
-        assert!(policy.resolve(&format!("file://{}/a%20b", own.display())).is_ok());
+        assert!(
+            policy
+                .resolve(&format!("file://{}/a%20b", own.display()))
+                .is_ok()
+        );
         let outside = other.join("b").display().to_string();
-        for url in ["link", "folder/b", "../other/b", "a/../../other/b", &outside, &format!("file://{outside}"), "file://%2e%2e/other/b"] {
+        for url in [
+            "link",
+            "folder/b",
+            "../other/b",
+            "a/../../other/b",
+            &outside,
+            &format!("file://{outside}"),
+            "file://%2e%2e/other/b",
+        ] {
             let refusal = policy.resolve(url).unwrap_err();
-            assert!(matches!(refusal, Refusal::Outside { .. }), "{url}: {refusal}");
+            assert!(
+                matches!(refusal, Refusal::Outside { .. }),
+                "{url}: {refusal}"
+            );
         }
-        assert!(matches!(policy.resolve("nothing"), Err(Refusal::NoFile { .. })));
+        assert!(matches!(
+            policy.resolve("nothing"),
+            Err(Refusal::NoFile { .. })
+        ));
         let policy = Policy::new(Some(&own), &[other]).unwrap();
         assert!(policy.resolve("link").is_ok() && policy.resolve(&outside).is_ok());
         assert!(policy.resolve("../other/b").is_err(), "dots stay refused");
@@ -269,6 +340,9 @@ mod tests {
 
     #[test]
     fn what_is_shown_holds_no_secret() {
-        assert_eq!(shown("https://me:hush@h/a/b?X-Amz-Signature=hush"), "https://h/a/b");
+        assert_eq!(
+            shown("https://me:hush@h/a/b?X-Amz-Signature=hush"),
+            "https://h/a/b"
+        );
     }
 }

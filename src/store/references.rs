@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::FailureLog;
+use super::fetch::kind_of_storage;
 use super::grib_chunk::{self, ChunkError};
 use super::policy::{Policy, Refusal, shown};
-use super::fetch::kind_of_storage;
 use super::reader::{Flight, Read, Statistics};
 use crate::location::{ByteRange, Location};
 use crate::refs::{Coding, Kind, RefSet, RefsError, Target};
@@ -92,7 +92,9 @@ impl RefReadError {
             Self::Refused(_) => "refused",
             Self::Record(_) | Self::Storage(_) => "dead",
             Self::Chunk(ChunkError::Other { .. }) => "wrong",
-            Self::Chunk(ChunkError::Grib(_) | ChunkError::Size { .. }) | Self::Changed { .. } => "stale",
+            Self::Chunk(ChunkError::Grib(_) | ChunkError::Size { .. }) | Self::Changed { .. } => {
+                "stale"
+            }
             Self::Chunk(ChunkError::Grid(_) | ChunkError::Decode(_)) => "unreadable",
             Self::Broken(_) => "broken",
             Self::Internal(_) => "internal",
@@ -106,12 +108,15 @@ struct Cache {
     bytes: u64,
 }
 
+/// Size and `ETag` of an object as first seen.
+type Pin = (Option<u64>, Option<String>);
+
 #[derive(Debug)]
 struct Source {
     set: Arc<RefSet>,
     storage: Storage,
     policy: Policy,
-    pins: Mutex<HashMap<Location, (Option<u64>, Option<String>)>>,
+    pins: Mutex<HashMap<Location, Pin>>,
     cores: Semaphore,
 }
 
@@ -134,7 +139,13 @@ pub struct RefReader {
 impl RefReader {
     /// A reader of a set's chunks; flights run on `runtime`, `cache_bytes` of chunks are kept.
     #[must_use]
-    pub fn new(set: Arc<RefSet>, storage: Storage, runtime: Handle, policy: Policy, cache_bytes: u64) -> Self {
+    pub fn new(
+        set: Arc<RefSet>,
+        storage: Storage,
+        runtime: Handle,
+        policy: Policy,
+        cache_bytes: u64,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             source: Arc::new(Source {
@@ -184,12 +195,23 @@ impl RefReader {
         let mut urls: Vec<String> = Vec::new();
         let set = &self.source.set;
         let mut want = |target: Option<Target>| {
-            if let Some(Target::Object { url, length: None, .. }) = target {
+            if let Some(Target::Object {
+                url, length: None, ..
+            }) = target
+            {
                 urls.push(url);
             }
         };
         for (number, node, info) in set.arrays() {
-            if !matches!(info.coding, Coding::Opaque) || !matches!(node.kind, Kind::Array { chunks: Some(_), .. }) {
+            if !matches!(info.coding, Coding::Opaque)
+                || !matches!(
+                    node.kind,
+                    Kind::Array {
+                        chunks: Some(_),
+                        ..
+                    }
+                )
+            {
                 continue;
             }
             let mut chunks = Vec::new();
@@ -221,7 +243,9 @@ impl RefReader {
         for (url, size) in found {
             match size {
                 Ok(size) => drop(sizes.insert(url, size)),
-                Err(error) => tracing::warn!(url = shown(&url), %error, "its size could not be learnt"),
+                Err(error) => {
+                    tracing::warn!(url = shown(&url), %error, "its size could not be learnt")
+                }
             }
         }
     }
@@ -232,23 +256,34 @@ impl RefReader {
             let size = std::fs::metadata(&path).map(|found| found.len());
             return size.map_err(|error| RefReadError::Broken(error.to_string()));
         }
-        let fetched = self.source.storage.get(&location, ByteRange::new(0, 1), Short::Allow).await?;
-        fetched.object_size.ok_or_else(|| RefReadError::Broken("the server does not tell its size".to_owned()))
+        let fetched = self
+            .source
+            .storage
+            .get(&location, ByteRange::new(0, 1), Short::Allow)
+            .await?;
+        fetched
+            .object_size
+            .ok_or_else(|| RefReadError::Broken("the server does not tell its size".to_owned()))
     }
 
     /// Size in bytes of a chunk or file that exists; 1 where it cannot be known and reading it fails.
     #[must_use]
     pub fn size(&self, key: RefKey, target: &Target) -> u64 {
         let known = match key {
-            RefKey::Chunk(node, _) => match self.source.set.nodes.get(node).map(|node| &node.kind) {
-                Some(Kind::Array { info, .. }) => info.chunk_bytes(),
-                _ => None,
-            },
+            RefKey::Chunk(node, _) => {
+                match self.source.set.nodes.get(node).map(|node| &node.kind) {
+                    Some(Kind::Array { info, .. }) => info.chunk_bytes(),
+                    _ => None,
+                }
+            }
             RefKey::File(..) => None,
         };
         known.unwrap_or_else(|| match target {
             Target::Inline(bytes) => bytes.len() as u64,
-            Target::Object { length: Some(length), .. } => *length,
+            Target::Object {
+                length: Some(length),
+                ..
+            } => *length,
             Target::Object { url, .. } => lock(&self.sizes).get(url).copied().unwrap_or(1),
             Target::NoTarget => 1,
         })
@@ -281,16 +316,27 @@ impl RefReader {
 
     fn depart(&self, key: RefKey) -> Flight {
         let source = Arc::clone(&self.source);
-        let (cache, flights, failed) = (Arc::clone(&self.cache), Arc::clone(&self.flights), Arc::clone(&self.failed));
-        let (failures, read, limit) = (Arc::clone(&self.failures), Arc::clone(&self.read), self.cache_bytes);
+        let (cache, flights, failed) = (
+            Arc::clone(&self.cache),
+            Arc::clone(&self.flights),
+            Arc::clone(&self.failed),
+        );
+        let (failures, read, limit) = (
+            Arc::clone(&self.failures),
+            Arc::clone(&self.read),
+            self.cache_bytes,
+        );
         let expected = self.expected_size(key);
         let task = self.runtime.spawn(async move {
-            let outcome = Arc::clone(&source).fetch(key).await.and_then(|bytes| match expected {
-                Some(expected) if expected != bytes.len() as u64 => {
-                    Err(RefReadError::Broken(format!("{} bytes where {expected} are due", bytes.len())))
-                }
-                _ => Ok(bytes),
-            });
+            let outcome = Arc::clone(&source)
+                .fetch(key)
+                .await
+                .and_then(|bytes| match expected {
+                    Some(expected) if expected != bytes.len() as u64 => Err(RefReadError::Broken(
+                        format!("{} bytes where {expected} are due", bytes.len()),
+                    )),
+                    _ => Ok(bytes),
+                });
             let outcome = outcome.map_err(|error| ReadFailure {
                 kind: error.kind(),
                 message: format!("{}: {error}", source.label(key)),
@@ -372,7 +418,9 @@ impl Cache {
             self.bytes -= old.len() as u64;
         }
         while self.bytes > limit {
-            let Some((_, oldest)) = self.chunks.pop_lru() else { break };
+            let Some((_, oldest)) = self.chunks.pop_lru() else {
+                break;
+            };
             self.bytes -= oldest.len() as u64;
         }
     }
@@ -383,7 +431,11 @@ impl Source {
         match key {
             RefKey::Chunk(node, number) => self.set.chunk(node, number),
             RefKey::File(node, position) => {
-                let slot = self.set.nodes.get(node).and_then(|node| node.files.get(position));
+                let slot = self
+                    .set
+                    .nodes
+                    .get(node)
+                    .and_then(|node| node.files.get(position));
                 Ok(slot.and_then(|(_, slot)| self.set.target(slot)))
             }
         }
@@ -396,18 +448,43 @@ impl Source {
                     Some(Kind::Array { info, .. }) => info.grid.as_slice(),
                     _ => &[],
                 };
-                let chunk = if grid.is_empty() { "0".to_owned() } else { crate::zarr::key::chunk_key(number, grid) };
-                (format!("{}/{chunk}", self.set.path(node)), self.set.chunk(node, number).ok().flatten())
+                let chunk = if grid.is_empty() {
+                    "0".to_owned()
+                } else {
+                    crate::zarr::key::chunk_key(number, grid)
+                };
+                (
+                    format!("{}/{chunk}", self.set.path(node)),
+                    self.set.chunk(node, number).ok().flatten(),
+                )
             }
             RefKey::File(node, position) => {
-                let file = self.set.nodes.get(node).and_then(|node| node.files.get(position));
+                let file = self
+                    .set
+                    .nodes
+                    .get(node)
+                    .and_then(|node| node.files.get(position));
                 let name = file.map_or("", |(name, _)| name);
-                (format!("{}/{name}", self.set.path(node)), file.and_then(|(_, slot)| self.set.target(slot)))
+                (
+                    format!("{}/{name}", self.set.path(node)),
+                    file.and_then(|(_, slot)| self.set.target(slot)),
+                )
             }
         };
         match target {
-            Some(Target::Object { url, offset, length }) => {
-                format!("{name} ({}, {})", shown(&url), ByteRange { offset, length: length.filter(|l| offset.checked_add(*l).is_some()) })
+            Some(Target::Object {
+                url,
+                offset,
+                length,
+            }) => {
+                format!(
+                    "{name} ({}, {})",
+                    shown(&url),
+                    ByteRange {
+                        offset,
+                        length: length.filter(|l| offset.checked_add(*l).is_some())
+                    }
+                )
             }
             Some(Target::Inline(_) | Target::NoTarget) | None => name,
         }
@@ -426,19 +503,36 @@ impl Source {
             RefKey::File(..) => None,
         };
         let bytes = match target {
-            None => return Err(RefReadError::Broken("the set has no reference for a chunk that must exist".to_owned())),
+            None => {
+                return Err(RefReadError::Broken(
+                    "the set has no reference for a chunk that must exist".to_owned(),
+                ));
+            }
             Some(Target::NoTarget) => {
-                return Err(RefReadError::Broken("it refers to a default target, which the set does not hold".to_owned()));
+                return Err(RefReadError::Broken(
+                    "it refers to a default target, which the set does not hold".to_owned(),
+                ));
             }
             Some(Target::Inline(bytes)) => bytes,
-            Some(Target::Object { url, offset, length }) => {
+            Some(Target::Object {
+                url,
+                offset,
+                length,
+            }) => {
                 if length == Some(0) {
                     return Err(RefReadError::Broken("a reference of no bytes".to_owned()));
                 }
                 let location = self.policy.resolve(&url)?;
                 // A range may be longer than its message, past the end of the object; plain bytes may not.
-                let short = if grib.is_some() { Short::Allow } else { Short::Refuse };
-                let fetched = self.storage.get(&location, ByteRange { offset, length }, short).await?;
+                let short = if grib.is_some() {
+                    Short::Allow
+                } else {
+                    Short::Refuse
+                };
+                let fetched = self
+                    .storage
+                    .get(&location, ByteRange { offset, length }, short)
+                    .await?;
                 self.pin(&location, &fetched)?;
                 fetched.bytes
             }
@@ -446,7 +540,11 @@ impl Source {
         let (Some((var, item_bytes)), RefKey::Chunk(node, number)) = (grib, key) else {
             return Ok(bytes);
         };
-        let permit = self.cores.acquire().await.map_err(|closed| RefReadError::Internal(closed.to_string()))?;
+        let permit = self
+            .cores
+            .acquire()
+            .await
+            .map_err(|closed| RefReadError::Internal(closed.to_string()))?;
         let source = Arc::clone(&self);
         let decoded = tokio::task::spawn_blocking(move || {
             let wanted = source.set.expectation(node, number);
@@ -456,7 +554,9 @@ impl Source {
         drop(permit);
         match decoded {
             Ok(chunk) => Ok(chunk?),
-            Err(panic) => Err(RefReadError::Internal(format!("decoding ended abnormally: {panic}"))),
+            Err(panic) => Err(RefReadError::Internal(format!(
+                "decoding ended abnormally: {panic}"
+            ))),
         }
     }
 
@@ -490,7 +590,9 @@ impl Source {
 }
 
 fn now_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

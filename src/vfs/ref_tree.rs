@@ -46,7 +46,11 @@ pub struct RefTree {
 enum Item<'a> {
     Directory,
     Document(&'a Bytes),
-    Chunk { key: RefKey, size: u64, found: Found },
+    Chunk {
+        key: RefKey,
+        size: u64,
+        found: Found,
+    },
     Status,
 }
 
@@ -96,7 +100,10 @@ impl RefTree {
         }
         if local < FIRST_CHUNK {
             let position = usize::try_from(local - 1).ok()?;
-            return node.documents.get(position).map(|(_, bytes)| Item::Document(bytes));
+            return node
+                .documents
+                .get(position)
+                .map(|(_, bytes)| Item::Document(bytes));
         }
         let rest = local - FIRST_CHUNK;
         match &node.kind {
@@ -146,7 +153,12 @@ impl RefTree {
             Item::Directory => (NodeKind::Directory, 0, FOREVER, true),
             Item::Document(bytes) => (NodeKind::File, bytes.len() as u64, FOREVER, true),
             Item::Chunk { size, .. } => (NodeKind::File, *size, FOREVER, true),
-            Item::Status => (NodeKind::File, self.status(true).len() as u64, Duration::ZERO, false),
+            Item::Status => (
+                NodeKind::File,
+                self.status(true).len() as u64,
+                Duration::ZERO,
+                false,
+            ),
         };
         Attributes {
             inode,
@@ -209,7 +221,13 @@ impl RefTree {
         bytes
     }
 
-    fn list_node(&self, number: usize, node: &Node, offset: u64, sink: &mut dyn FnMut(Entry) -> bool) {
+    fn list_node(
+        &self,
+        number: usize,
+        node: &Node,
+        offset: u64,
+        sink: &mut dyn FnMut(Entry) -> bool,
+    ) {
         let mut at = 0_u64;
         let mut put = |inode: Inode, kind: NodeKind, name: &str| {
             at += 1;
@@ -250,7 +268,11 @@ impl RefTree {
                 next_offset: before + chunk + 1,
                 inode: inode_of(number, FIRST_CHUNK + chunk),
                 kind: NodeKind::File,
-                name: if info.shape.is_empty() { "0".to_owned() } else { chunk_key(chunk, &info.grid) },
+                name: if info.shape.is_empty() {
+                    "0".to_owned()
+                } else {
+                    chunk_key(chunk, &info.grid)
+                },
             })
         };
         let mut full = false;
@@ -284,11 +306,16 @@ fn inode_of(node: usize, local: u64) -> Inode {
 
 fn split(inode: Inode) -> Option<(usize, u64)> {
     let number = inode.checked_sub(1)?;
-    Some((usize::try_from(number >> LOCAL_BITS).ok()?, number & ((1 << LOCAL_BITS) - 1)))
+    Some((
+        usize::try_from(number >> LOCAL_BITS).ok()?,
+        number & ((1 << LOCAL_BITS) - 1),
+    ))
 }
 
 fn slice(bytes: &Bytes, offset: u64, size: usize) -> Bytes {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let start = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
     bytes.slice(start..start.saturating_add(size).min(bytes.len()))
 }
 
@@ -304,10 +331,17 @@ impl Tree for RefTree {
             return Err(Missing::NotADirectory);
         }
         if number == STATUS {
-            return if name == STATUS_FILE { self.attributes(inode_of(STATUS, 1)) } else { Err(Missing::NoSuchName { ttl: BRIEFLY }) };
+            return if name == STATUS_FILE {
+                self.attributes(inode_of(STATUS, 1))
+            } else {
+                Err(Missing::NoSuchName { ttl: BRIEFLY })
+            };
         }
         let node = self.node(number).ok_or(Missing::NoSuchInode)?;
-        if let Some((local, _)) = (1..).zip(&node.documents).find(|(_, (own, _))| *own == name) {
+        if let Some((local, _)) = (1..)
+            .zip(&node.documents)
+            .find(|(_, (own, _))| *own == name)
+        {
             return self.attributes(inode_of(number, local));
         }
         if let Some(child) = node.children.get(name) {
@@ -316,13 +350,20 @@ impl Tree for RefTree {
         if number == 0 && name == STATUS_DIRECTORY {
             return self.attributes(inode_of(STATUS, 0));
         }
-        if let Ok(position) = node.files.binary_search_by(|(own, _)| own.as_str().cmp(name)) {
+        if let Ok(position) = node
+            .files
+            .binary_search_by(|(own, _)| own.as_str().cmp(name))
+        {
             return self.attributes(inode_of(number, FIRST_CHUNK + position as u64));
         }
         let Kind::Array { info, .. } = &node.kind else {
             return Err(none);
         };
-        let chunk = if info.shape.is_empty() { (name == "0").then_some(0) } else { parse_chunk_key(name, &info.grid) };
+        let chunk = if info.shape.is_empty() {
+            (name == "0").then_some(0)
+        } else {
+            parse_chunk_key(name, &info.grid)
+        };
         let chunk = chunk.ok_or(none)?;
         let item = self.chunk(number, chunk, info).ok_or(none)?;
         Ok(self.attributes_of(inode_of(number, FIRST_CHUNK + chunk), &item))
@@ -342,7 +383,12 @@ impl Tree for RefTree {
         Ok(inode_of(if local == 0 { node.parent } else { number }, 0))
     }
 
-    fn list(&self, directory: Inode, offset: u64, sink: &mut dyn FnMut(Entry) -> bool) -> Result<(), Missing> {
+    fn list(
+        &self,
+        directory: Inode,
+        offset: u64,
+        sink: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<(), Missing> {
         let (number, local) = split(directory).ok_or(Missing::NoSuchInode)?;
         if local != 0 {
             return Err(Missing::NotADirectory);
@@ -365,7 +411,11 @@ impl Tree for RefTree {
 
     fn open(&self, inode: Inode) -> Result<Attributes, Missing> {
         let attributes = self.attributes(inode)?;
-        if attributes.kind == NodeKind::Directory { Err(Missing::IsADirectory) } else { Ok(attributes) }
+        if attributes.kind == NodeKind::Directory {
+            Err(Missing::IsADirectory)
+        } else {
+            Ok(attributes)
+        }
     }
 
     fn read(&self, inode: Inode, offset: u64, size: usize) -> Answer {
@@ -379,12 +429,22 @@ impl Tree for RefTree {
             None | Some(Item::Directory) => lost(),
             Some(Item::Document(bytes)) => Answer::Now(Ok(slice(bytes, offset, size))),
             Some(Item::Status) => Answer::Now(Ok(slice(&self.status(false), offset, size))),
-            Some(Item::Chunk { size: whole, .. }) if offset >= whole => Answer::Now(Ok(Bytes::new())),
-            Some(Item::Chunk { key, found: Found::Lost, .. }) => {
+            Some(Item::Chunk { size: whole, .. }) if offset >= whole => {
+                Answer::Now(Ok(Bytes::new()))
+            }
+            Some(Item::Chunk {
+                key,
+                found: Found::Lost,
+                ..
+            }) => {
                 let why = "it has no reference, and no fill value would be honest";
                 Answer::Now(Err(self.reader.broken(key, why)))
             }
-            Some(Item::Chunk { key, found: Found::Yes, .. }) => {
+            Some(Item::Chunk {
+                key,
+                found: Found::Yes,
+                ..
+            }) => {
                 // Inline bytes need no flight.
                 if let RefKey::Chunk(node, number) = key
                     && let Ok(Some(Target::Inline(bytes))) = self.reader.set().chunk(node, number)
@@ -394,9 +454,11 @@ impl Tree for RefTree {
                 }
                 match self.reader.read(key) {
                     Read::Now(bytes) => Answer::Now(bytes.map(|bytes| slice(&bytes, offset, size))),
-                    Read::Later(flight) => {
-                        Answer::Later(flight.map(move |bytes| bytes.map(|bytes| slice(&bytes, offset, size))).boxed())
-                    }
+                    Read::Later(flight) => Answer::Later(
+                        flight
+                            .map(move |bytes| bytes.map(|bytes| slice(&bytes, offset, size)))
+                            .boxed(),
+                    ),
                 }
             }
         }

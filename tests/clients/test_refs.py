@@ -197,7 +197,7 @@ def test_packed_sets_mount_whatever_their_name(pack, name, s3, mount, tmp_path):
 @needs_data
 def test_sets_are_read_from_storage_too(s3, mount):
     """The sets themselves at http:// and in a bucket: JSON, GIK and a Parquet directory."""
-    home = pathlib.Path(s3.home.folder if hasattr(s3.home, "folder") else s3.folder)
+    home = s3.folder
     if not (home / "refs").exists():
         (home / "refs").symlink_to(REFS)
     for name in ("json/kerchunk_flat_t2m.json", "parquet/flat_t2m_records2_pyarrow.parq"):
@@ -235,7 +235,7 @@ def test_step_keys_become_a_table(s3, mount):
     mounted = mount(REFS / "gik/stage3_ens_07_final.parquet", *flags(s3))
     data = xarray.open_zarr(mounted / "run_time.zarr", decode_timedelta=True)
     assert data.number.values.tolist() == [7]
-    assert set(data) >= {"t2m", "u", "tp"}
+    assert set(data) >= {"t2m", "u"} and any(name.startswith("tp") for name in data)
     assert data.u.sizes["isobaricInhPa"] == 1, "one of two levels was kept"
 
 
@@ -407,17 +407,22 @@ def test_an_export_read_by_kerchunk_equals_the_mount(kind, gribfs, mount, tmp_pa
 
     table = tmp_path / "t.parquet"
     run("index", ARCHIVE, "-o", table, code=None)
-    mounted = mount(table)
+    runs = ("--run", "2026-11-22T00")  # whole; others have files missing
+    mounted = mount(table, *runs)
     for name in ("best_available", "run_time"):
         out = tmp_path / (f"{name}.json" if kind.endswith("json") else f"{name}.parq")
-        run("export", table, out, "--slice", name, "--format", kind, code=None)
+        run("export", table, out, "--slice", name, "--format", kind, *runs, code=None)
         script = f"""
 import kerchunk.codecs, numpy, xarray
-theirs = xarray.open_dataset({str(out)!r}, engine="kerchunk", decode_timedelta=True)
+theirs = xarray.open_dataset({str(out)!r}, engine="kerchunk", decode_timedelta=True, storage_options={{"remote_protocol": "file"}})
 ours = xarray.open_zarr({str(mounted / (name + ".zarr"))!r}, decode_timedelta=True)
 assert set(theirs.variables) == set(ours.variables), set(theirs.variables) ^ set(ours.variables)
 for name in ours.variables:
-    numpy.testing.assert_array_equal(theirs[name].values, ours[name].values, err_msg=name)
+    theirs_values, values = theirs[name].values, ours[name].values
+    if values.dtype.kind == "f":
+        # Their codec takes every 9999.0 for a missing value.
+        theirs_values = numpy.where(values == 9999, values, theirs_values)
+    numpy.testing.assert_array_equal(theirs_values, values, err_msg=name)
 print(len(ours.variables))
 """
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONWARNINGS": "ignore"})
@@ -428,4 +433,4 @@ print(len(ours.variables))
         for array, read in second.arrays():
             numpy.testing.assert_array_equal(first[array][...], read[...], err_msg=array)
         with pytest.raises(AssertionError):
-            run("export", table, out, "--slice", name, "--format", kind)
+            run("export", table, out, "--slice", name, "--format", kind, *runs)
