@@ -48,7 +48,7 @@ const HOUSE: &[Rule] = &[
     (
         "store",
         &[
-            "time", "location", "zarr", "grib", "table", "dataset", "storage",
+            "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
         ],
         &["tokio"],
     ),

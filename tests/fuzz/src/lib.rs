@@ -1,5 +1,7 @@
 //! How fuzzed octets become the sections of a field.
 
+pub mod refs;
+
 use gribfs::grib::decode::{DecodeError, Packed, byte_range_of_values, decode, decode_range};
 
 /// Decodes a fuzzed field in every way: points (2 octets), length of section 5 (1), length of the bitmap (2, 0 for none),
