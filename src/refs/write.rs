@@ -164,8 +164,9 @@ fn one_record(chunks: &[(u64, Target)], record_size: u64, size: usize) -> Result
     }
     let schema = Arc::new(Schema::new(vec![
         Field::new("path", DataType::Utf8, true),
-        Field::new("offset", DataType::Int64, true),
-        Field::new("size", DataType::Int64, true),
+        // Not nullable: fastparquet makes floats of nullable integers, which no reader takes for offsets.
+        Field::new("offset", DataType::Int64, false),
+        Field::new("size", DataType::Int64, false),
         Field::new("raw", DataType::Binary, true),
     ]));
     let columns: Vec<ArrayRef> = vec![

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gribfs::refs::{ExportArray, RecordSource, Target, parse_literal, read_directory, read_gik, read_json, read_k_index, read_record, record_bytes};
+use gribfs::refs::{
+    ExportArray, RecordSource, Target, parse_literal, read_directory, read_gik, read_json,
+    read_k_index, read_record, record_bytes,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -13,7 +16,11 @@ struct Files(Vec<(String, Bytes)>);
 
 impl RecordSource for Files {
     fn record(&self, key: &str) -> Result<Option<Bytes>, String> {
-        Ok(self.0.iter().find(|(name, _)| name == key).map(|(_, bytes)| bytes.clone()))
+        Ok(self
+            .0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, bytes)| bytes.clone()))
     }
 }
 
@@ -29,16 +36,35 @@ fn array(chunks: Vec<(u64, Target)>) -> ExportArray {
 
 #[test]
 fn what_is_written_as_records_comes_back() {
-    let object = |offset, length| Target::Object { url: "s3://b/k".to_owned(), offset, length };
-    let chunks = vec![(0, object(5, Some(6))), (1, Target::Inline(Bytes::from_static(b"x"))), (4, object(0, None))];
+    let object = |offset, length| Target::Object {
+        url: "s3://b/k".to_owned(),
+        offset,
+        length,
+    };
+    let chunks = vec![
+        (0, object(5, Some(6))),
+        (1, Target::Inline(Bytes::from_static(b"x"))),
+        (4, object(0, None)),
+    ];
     let files = record_bytes(&array(chunks.clone()), 2).unwrap();
-    assert_eq!(files.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 2], "no file for what has no chunk");
-    let files = files.into_iter().map(|(number, bytes)| (format!("a/refs.{number}.parq"), bytes)).collect();
-    let metadata = json!({"metadata": {"a/.zarray": array(Vec::new()).zarray}, "record_size": 2}).to_string();
+    assert_eq!(
+        files.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+        [0, 2],
+        "no file for what has no chunk"
+    );
+    let files = files
+        .into_iter()
+        .map(|(number, bytes)| (format!("a/refs.{number}.parq"), bytes))
+        .collect();
+    let metadata =
+        json!({"metadata": {"a/.zarray": array(Vec::new()).zarray}, "record_size": 2}).to_string();
     let set = read_directory(metadata.as_bytes(), Arc::new(Files(files))).unwrap();
     let node = set.find("a").unwrap();
     for number in 0..6 {
-        let expected = chunks.iter().find(|(at, _)| *at == number).map(|(_, target)| target.clone());
+        let expected = chunks
+            .iter()
+            .find(|(at, _)| *at == number)
+            .map(|(_, target)| target.clone());
         assert_eq!(set.chunk(node, number).unwrap(), expected, "{number}");
     }
     let mut present = Vec::new();
@@ -52,12 +78,20 @@ fn what_is_written_as_records_comes_back() {
 
 #[test]
 fn a_record_that_cannot_be_read_is_an_error_and_not_absence() {
-    let metadata = json!({"metadata": {"a/.zarray": array(Vec::new()).zarray}, "record_size": 2}).to_string();
-    let files = Files(vec![("a/refs.0.parq".to_owned(), Bytes::from_static(b"PAR1 no"))]);
+    let metadata =
+        json!({"metadata": {"a/.zarray": array(Vec::new()).zarray}, "record_size": 2}).to_string();
+    let files = Files(vec![(
+        "a/refs.0.parq".to_owned(),
+        Bytes::from_static(b"PAR1 no"),
+    )]);
     let set = read_directory(metadata.as_bytes(), Arc::new(files)).unwrap();
     let node = set.find("a").unwrap();
     assert!(set.chunk(node, 0).is_err());
-    assert_eq!(set.chunk(node, 3).unwrap(), None, "a missing file is absence");
+    assert_eq!(
+        set.chunk(node, 3).unwrap(),
+        None,
+        "a missing file is absence"
+    );
 }
 
 proptest! {
