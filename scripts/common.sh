@@ -18,14 +18,22 @@ as_root() {
     else die "this needs root: $*"; fi
 }
 
-# What the build and the mount need from the system; `tests` adds what the client tests need.
+# What the build and the mount need from the system; `tests` adds what the client tests need, `all` the readers that come as packages.
 setup_system() {
     packages=
     has cc || packages="$packages gcc libc6-dev"
     has fusermount3 || packages="$packages fuse3"
     has curl || packages="$packages curl ca-certificates"
-    if [ "${1:-}" = tests ]; then
+    case ${1:-} in tests | all)
         python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
+        has rsync || packages="$packages rsync"
+        ;;
+    esac
+    if [ "${1:-}" = all ]; then
+        has gdal_translate || packages="$packages gdal-bin"
+        has ncdump || packages="$packages netcdf-bin"
+        has ncks || packages="$packages nco"
+        has cdo || packages="$packages cdo"
     fi
     if [ -n "$packages" ]; then
         has apt-get || die "please install what Debian calls$packages, then run this again"
@@ -93,13 +101,16 @@ environment() {
     printf '%s\n' "$stamp" >"$folder/ready"
 }
 
-# Environments of the client tests: .venv with zarr-python 3, .venv-zarr2 with zarr-python 2.18. `all` adds further readers.
+# The reader of tests/clients that is written in Rust (zarrs). Its own package, so that others need not compile it.
+zarrs_reader=$target/zarrs_reader/debug/zarrs_reader
+setup_zarrs_reader() {
+    cargo build -q --locked --manifest-path tests/clients/zarrs_reader/Cargo.toml --target-dir "$target/zarrs_reader"
+}
+
+# Environments of the client tests: .venv with zarr-python 3 and further readers, .venv-zarr2 with zarr-python 2.18.
 setup_python() {
-    requirements=tests/clients/requirements.txt
-    [ "${1:-}" != all ] || requirements="$requirements tests/clients/requirements-all.txt"
     if python=$(pick_python "3.11 3.12 3.13" "${PYTHON:-python3}" python3.13 python3.12 python3.11); then
-        # shellcheck disable=SC2086  # a list of words
-        environment "$venv" "$python" $requirements
+        environment "$venv" "$python" tests/clients/requirements.txt
     else
         say "skipped: client tests (they need Python 3.11, 3.12 or 3.13; python3 is $(python3 --version 2>&1))"
         return 0

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::location::{Location, LocationError};
-use crate::storage::{Storage, StorageConfig, StorageError};
+use crate::storage::{Mirror, MirrorError, Storage, StorageConfig, StorageError};
 
 /// The directory that relative paths on the command line are against.
 ///
@@ -93,6 +93,19 @@ pub fn byte_count(text: &str) -> Result<u64, String> {
     Ok(size.as_u64())
 }
 
+/// Where a program of this user keeps what it has learnt: `gribfs` in `$XDG_STATE_HOME`, else in `~/.local/state`; under systemd the
+/// service's own directory. None where the environment names no place.
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
+    let path = |name: &str| {
+        let value = PathBuf::from(std::env::var_os(name)?);
+        value.is_absolute().then_some(value)
+    };
+    path("STATE_DIRECTORY")
+        .or_else(|| Some(path("XDG_STATE_HOME")?.join("gribfs")))
+        .or_else(|| Some(path("HOME")?.join(".local/state/gribfs")))
+}
+
 /// Storage flags as given, before they become a [`StorageConfig`].
 #[derive(Clone, Debug)]
 pub struct StorageSettings {
@@ -106,19 +119,42 @@ pub struct StorageSettings {
     pub requester_pays: bool,
     /// Requests in flight per host.
     pub max_requests: usize,
+    /// Other places of the same objects, each `URL=URL`.
+    pub mirrors: Vec<String>,
     /// Seconds for one read, retries included.
     pub timeout_seconds: f64,
+}
+
+/// Why storage flags make no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageSettingsError {
+    /// What storage says of them.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A mirror is none.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// Paths cannot be made absolute.
+    #[error("no working directory: {0}")]
+    WorkingDirectory(#[from] std::io::Error),
 }
 
 impl StorageSettings {
     /// Storage with these settings and the environment's credentials.
     ///
     /// # Errors
-    /// [`StorageError`] for settings that make no sense.
-    pub fn storage(&self) -> Result<Storage, StorageError> {
+    /// [`StorageSettingsError`] for settings that make no sense.
+    pub fn storage(&self) -> Result<Storage, StorageSettingsError> {
         let defaults = StorageConfig::from_env();
         let timeout = Duration::try_from_secs_f64(self.timeout_seconds).unwrap_or(defaults.timeout);
-        Storage::new(StorageConfig {
+        let base = working_directory()?;
+        let mirrors: Result<Vec<_>, _> = self
+            .mirrors
+            .iter()
+            .map(|text| Mirror::parse(text, &base))
+            .collect();
+        Ok(Storage::new(StorageConfig {
+            mirrors: mirrors?,
             anonymous: self.anonymous,
             profile: self.profile.clone(),
             endpoint_url: self.endpoint_url.clone(),
@@ -127,7 +163,7 @@ impl StorageSettings {
             timeout,
             stall_timeout: defaults.stall_timeout.min(timeout),
             ..defaults
-        })
+        })?)
     }
 }
 

@@ -35,7 +35,7 @@ Examples:
   cat urls.txt | gribfs index - -o gfs/
 
 Shorthands: gfs, gfs-0p50, gfs-1p00, gfs-wave, gefs, gefs-0p50, gefs-mean, hrrr, hrrr-prs, hrrr-subh, nbm, rap, rtma, ecmwf-oper,
-ecmwf-wave, ecmwf-ens, aifs-single, aifs-ens")]
+ecmwf-wave, ecmwf-ens, ecmwf-wave-ens, aifs-single, aifs-ens")]
 pub(super) struct IndexArgs {
     /// GRIB files: URLs, paths, globs, {a..b} patterns, directories or prefixes (ending in /), shorthands of products
     /// (gfs:2026-11-22T00, gefs:2026-11-22T00/0..48, hrrr:latest), - for a list on standard input

@@ -109,7 +109,7 @@ fn print(source: &str, collection: &Collection) {
                 group
                     .members
                     .iter()
-                    .map(u16::to_string)
+                    .map(i16::to_string)
                     .collect::<Vec<_>>()
                     .join(" ")
             );

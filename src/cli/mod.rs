@@ -11,6 +11,7 @@ macro_rules! say {
     };
 }
 
+mod allocator;
 mod demo;
 mod demo_archive;
 mod export;
@@ -87,6 +88,9 @@ struct StorageArgs {
     /// Requests in flight per host
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_requests: usize,
+    /// The same objects elsewhere, asked when the first place fails or is slow (repeatable; `s3://bucket=https://host/folder`)
+    #[arg(long, value_name = "URL=URL")]
+    mirror: Vec<String>,
     /// Seconds for one read, retries included
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     timeout: f64,
@@ -100,6 +104,7 @@ impl StorageArgs {
             endpoint_url: self.endpoint_url.clone(),
             requester_pays: self.requester_pays,
             max_requests: self.max_requests,
+            mirrors: self.mirror.clone(),
             timeout_seconds: self.timeout,
         }
     }
@@ -137,7 +142,8 @@ pub fn main() -> ExitCode {
     let verbosity = i8::try_from(cli.verbose)
         .unwrap_or(i8::MAX)
         .saturating_sub(i8::try_from(cli.quiet).unwrap_or(i8::MAX));
-    crate::telemetry::start(verbosity, std::env::var("GRIBFS_LOG").ok().as_deref());
+    let filter = std::env::var("GRIBFS_LOG").or_else(|_| std::env::var("RUST_LOG"));
+    crate::telemetry::start(verbosity, filter.ok().as_deref());
     let done = match cli.command {
         Command::Index(args) => index::run(&args),
         Command::Mount(args) => mount::run(&args),

@@ -1,6 +1,7 @@
 //! `gribfs mount`: a table or a reference set at a directory, in the background once it answers.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,8 +18,9 @@ use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, optio
 use crate::location::Location;
 use crate::scan::load;
 use crate::storage::Storage;
-use crate::store::{FieldReader, ReaderConfig};
+use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
 use crate::table::row::Table;
+use crate::telemetry::endpoint;
 use crate::vfs::tree::Tree;
 use crate::vfs::{MountTree, RefTree, TreeConfig};
 
@@ -52,6 +54,18 @@ pub(super) struct MountArgs {
     /// Directory below which a reference set may name files, besides its own (repeatable)
     #[arg(long, value_name = "DIR")]
     allow_root: Vec<PathBuf>,
+    /// Serve the counters of .gribfs/metrics over HTTP at this address or port of 127.0.0.1
+    #[arg(long, value_name = "ADDRESS", value_parser = endpoint::address)]
+    metrics_addr: Option<SocketAddr>,
+    /// Keep messages on disk in this directory; several mounts may share it
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Most bytes kept there
+    #[arg(long, value_name = "BYTES", default_value = CACHE_SIZE, value_parser = config::byte_count, requires = "cache_dir")]
+    cache_size: u64,
+    /// Where a message is not where its index says: search for it in its file, or fail
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    on_stale: StaleArg,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
@@ -61,6 +75,19 @@ pub(super) struct MountArgs {
     view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
+}
+
+/// Default of `--cache-size`: some days of one model, and little beside the disks of today.
+const CACHE_SIZE: &str = "20G";
+
+/// `--on-stale`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum StaleArg {
+    /// Search for it by the headers of the file
+    #[default]
+    Heal,
+    /// The read fails
+    Fail,
 }
 
 pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
@@ -105,6 +132,7 @@ fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
 
 /// Mounts and serves; tells `child`'s parent how the start went.
 fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> {
+    super::allocator::give_back();
     let runtime = runtime()?;
     let started = start(args, &runtime);
     let (session, signals) = match (started, child) {
@@ -185,21 +213,32 @@ fn tree_of(
     storage: Storage,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Arc<dyn Tree>, Failure> {
-    match super::refs::open(&args.source, source, &storage, runtime, &args.allow_root)? {
+    let table = match super::refs::open(&args.source, source, &storage, runtime, &args.allow_root)?
+    {
         super::refs::Opened::Set(reader) => {
-            let tree = RefTree::new(reader, source.to_string(), now_seconds());
-            Ok(Arc::new(tree))
+            if args.metrics_addr.is_some() || args.cache_dir.is_some() {
+                return Err(Failure::usage(
+                    "--metrics-addr and --cache-dir are for tables, not for reference sets",
+                ));
+            }
+            return Ok(Arc::new(RefTree::new(
+                reader,
+                source.to_string(),
+                now_seconds(),
+            )));
         }
-        super::refs::Opened::Table(table, _) => {
-            Ok(Arc::new(tree(args, source, storage, runtime, *table)?))
-        }
-        super::refs::Opened::Other => {
-            let table = runtime
-                .block_on(load(source, &storage))
-                .map_err(|error| load_failure(&error))?;
-            Ok(Arc::new(tree(args, source, storage, runtime, table)?))
-        }
+        super::refs::Opened::Table(table, _) => *table,
+        super::refs::Opened::Other => runtime
+            .block_on(load(source, &storage))
+            .map_err(|error| load_failure(&error))?,
+    };
+    let tree = Arc::new(tree(args, source, storage, runtime, table)?);
+    if let Some(address) = args.metrics_addr {
+        let shown = Arc::clone(&tree);
+        endpoint::serve(address, runtime.handle(), move || shown.metrics())
+            .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))?;
     }
+    Ok(tree)
 }
 
 fn now_seconds() -> i64 {
@@ -230,6 +269,20 @@ fn tree(
         )));
     }
     let collection = Arc::new(args.selection.select(collection)?);
+    // The background process leaves this directory.
+    let here = config::working_directory().unwrap_or_default();
+    let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
+    let disk = cache_dir.as_deref().map(|directory| {
+        let config = DiskConfig {
+            directory: directory.to_owned(),
+            limit_bytes: args.cache_size,
+        };
+        let opened = DiskCache::open(&config);
+        opened.map_err(|error| {
+            Failure::usage(format!("--cache-dir {}: {error}", directory.display()))
+        })
+    });
+    let disk = disk.transpose()?;
     let reader = FieldReader::new(
         table,
         storage,
@@ -238,6 +291,12 @@ fn tree(
             memory_bytes: args.memory.unwrap_or_else(config::memory_default),
             look_ahead: args.look_ahead,
             bounds: collection.selection.bounds,
+            disk,
+            on_stale: match args.on_stale {
+                StaleArg::Heal => OnStale::Heal,
+                StaleArg::Fail => OnStale::Fail,
+            },
+            corrections: cache_dir.or_else(config::state_directory),
             ..ReaderConfig::default()
         },
     );

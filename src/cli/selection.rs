@@ -21,7 +21,7 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "STEP[..STEP],..")]
     step: Vec<String>,
     /// Ensemble members: 1,2 or 0..5; arrays without members stay
-    #[arg(long, value_name = "N[..N],..")]
+    #[arg(long, value_name = "N[..N],..", allow_hyphen_values = true)]
     member: Vec<String>,
     /// Runs by reference time: 2026-11-22T00 or 2026-11-20..2026-11-22T18
     #[arg(long, value_name = "INSTANT[..INSTANT],..")]
@@ -38,7 +38,7 @@ impl SelectionArgs {
     }
 
     fn selection(&self) -> Result<Selection, Failure> {
-        let number = |text: &str| text.parse::<u16>().ok().map(i64::from);
+        let number = |text: &str| text.parse::<i16>().ok().map(i64::from);
         let instant = |text: &str| Instant::parse(text).map(Instant::seconds);
         Ok(Selection {
             variables: self.variable.clone(),

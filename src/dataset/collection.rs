@@ -42,7 +42,7 @@ pub struct GridGroup {
     /// Steps that exist, in seconds, ascending.
     pub steps: Vec<i64>,
     /// Members that exist, ascending.
-    pub members: Vec<u16>,
+    pub members: Vec<i16>,
     /// Level axes.
     pub levels: Vec<LevelAxis>,
     /// Arrays, by name.
@@ -135,7 +135,7 @@ impl Collection {
 #[derive(Debug)]
 struct Axes {
     runs: Vec<Instant>,
-    groups: Vec<(Vec<i64>, Vec<u16>)>,
+    groups: Vec<(Vec<i64>, Vec<i16>)>,
 }
 
 impl Axes {
@@ -146,7 +146,7 @@ impl Axes {
         wanted: impl Fn(&Row) -> bool,
     ) -> Self {
         let mut runs = BTreeSet::new();
-        let mut groups: Vec<(BTreeSet<i64>, BTreeSet<u16>)> =
+        let mut groups: Vec<(BTreeSet<i64>, BTreeSet<i16>)> =
             drafts.iter().map(|_| Default::default()).collect();
         for row in table.rows.iter().filter(|row| wanted(row)) {
             for place in places.get(row.kind as usize).into_iter().flatten() {
@@ -172,7 +172,7 @@ impl Axes {
 }
 
 /// The member that a row is in an array; a forecast without a member among members is the control.
-fn member_of(array: &ArrayDraft, row: &Row) -> Option<u16> {
+fn member_of(array: &ArrayDraft, row: &Row) -> Option<i16> {
     array.members.then(|| row.member.unwrap_or(0))
 }
 
@@ -316,9 +316,19 @@ fn covers(buckets: &FieldArray, total: &FieldArray) -> bool {
 }
 
 /// Of several rows for one cell: the placed one, if all placed ones refer to the same bytes; else none can be trusted.
+///
+/// A forecast that is no member stands for the control only where the ensemble has none of its own.
 fn settle(table: &Table, rows: &[(u32, bool)]) -> (u32, bool) {
     let first = rows.first().copied().unwrap_or((u32::MAX, false));
-    let mut placed = rows.iter().filter(|(_, present)| *present);
+    let is_member = |row: u32| {
+        let row = table.rows.get(row as usize);
+        let kind = row.and_then(|row| table.kinds.get(row.kind as usize));
+        kind.and_then(|kind| kind.identity.as_ref())
+            .is_some_and(|identity| identity.ensemble)
+    };
+    let placed = || rows.iter().filter(|(_, present)| *present);
+    let members_only = placed().any(|(row, _)| is_member(*row));
+    let mut placed = placed().filter(|(row, _)| !members_only || is_member(*row));
     let Some(best) = placed.next() else {
         return first;
     };

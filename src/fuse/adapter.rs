@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fuser::{FopenFlags, INodeNo, ReplyData, ReplyDirectory};
+use fuser::{FopenFlags, INodeNo, ReplyData, ReplyDirectory, RequestId};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
-use tracing::{debug, error};
+use tracing::{Instrument as _, debug, debug_span, error};
 
-use super::answer::{FailureLog, Look, Wanted, file_type, panic_text, reply_read};
+use super::answer::{Look, Wanted, file_type, panic_text, reply_read};
 use super::errno;
+use super::failure_log::FailureLog;
 use crate::vfs::tree::{
     Answer, Attributes, FailureKind, Inode, Missing, NodeKind, ReadFailure, Tree,
 };
@@ -56,17 +57,17 @@ pub(super) fn fenced(operation: &'static str, inode: INodeNo, body: impl FnOnce(
 }
 
 /// A panic as the failure of a read.
-fn panicked(inode: Inode, payload: &(dyn Any + Send)) -> ReadFailure {
+fn panicked(payload: &(dyn Any + Send)) -> ReadFailure {
     ReadFailure {
         kind: FailureKind::Internal,
-        message: format!("inode {inode}: panic in a read: {}", panic_text(payload)),
+        message: format!("panic in a read: {}", panic_text(payload)),
+        object: None,
     }
 }
 
 /// A read's result once it is there: at the latest at the deadline, and whatever happens.
 async fn settled(
     future: BoxFuture<'static, Result<Bytes, ReadFailure>>,
-    inode: Inode,
     deadline: Duration,
 ) -> Result<Bytes, ReadFailure> {
     let bounded = AssertUnwindSafe(async { tokio::time::timeout(deadline, future).await });
@@ -74,12 +75,10 @@ async fn settled(
         Ok(Ok(result)) => result,
         Ok(Err(_elapsed)) => Err(ReadFailure {
             kind: FailureKind::TimedOut,
-            message: format!(
-                "inode {inode}: no answer within {} s, given up",
-                deadline.as_secs()
-            ),
+            message: format!("no answer within {} s, given up", deadline.as_secs()),
+            object: None,
         }),
-        Err(payload) => Err(panicked(inode, payload.as_ref())),
+        Err(payload) => Err(panicked(payload.as_ref())),
     }
 }
 
@@ -137,11 +136,22 @@ impl Adapter {
     /// the log should not repeat itself.
     fn ask(&self, inode: Inode, offset: u64, size: usize) -> Answer {
         let answer = catch_unwind(AssertUnwindSafe(|| self.tree.read(inode, offset, size)));
-        answer.unwrap_or_else(|payload| Answer::Now(Err(panicked(inode, payload.as_ref()))))
+        answer.unwrap_or_else(|payload| Answer::Now(Err(panicked(payload.as_ref()))))
     }
 
     /// Answers a read: from memory at once, else from a task.
-    pub(super) fn answer_read(&self, inode: INodeNo, offset: u64, size: u32, reply: ReplyData) {
+    pub(super) fn answer_read(
+        &self,
+        request: RequestId,
+        inode: INodeNo,
+        offset: u64,
+        size: u32,
+        reply: ReplyData,
+    ) {
+        // The kernel's number of this request, in every line that the log has of it down to the HTTP request.
+        let span = debug_span!("read", id = request.0, inode = inode.0);
+        let entered = span.enter();
+        debug!(offset, size, "asked");
         let Ok(file) = self.tree.attributes(inode.0) else {
             debug!(inode = inode.0, "read of an unknown handle");
             return reply.error(errno::UNKNOWN_HANDLE);
@@ -151,13 +161,15 @@ impl Adapter {
         match self.ask(inode.0, offset, size) {
             Answer::Now(result) => reply_read(&wanted, result, &self.failures, reply),
             Answer::Later(future) => {
+                drop(entered);
                 let failures = Arc::clone(&self.failures);
                 let deadline = self.read_deadline;
                 // If the runtime is gone the task is dropped, and with it the reply: EIO.
-                drop(self.runtime.spawn(async move {
-                    let result = settled(future, wanted.file.inode, deadline).await;
+                let answer = async move {
+                    let result = settled(future, deadline).await;
                     reply_read(&wanted, result, &failures, reply);
-                }));
+                };
+                drop(self.runtime.spawn(answer.instrument(span)));
             }
         }
     }

@@ -1,18 +1,16 @@
-//! What is said to the kernel about a node and about a read: attributes, checked bytes, one log line per failure.
+//! What is said to the kernel about a node and about a read: attributes, and bytes that were checked.
 //!
-//! Knows replies and the log, but no callback and no thread: `adapter` decides where these run.
+//! Knows replies, but no callback and no thread: `adapter` decides where these run.
 
 use std::any::Any;
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fuser::{FileAttr, FileType, INodeNo, ReplyData};
-use tracing::{Level, debug, error, warn};
 
 use super::errno;
-use crate::vfs::tree::{Attributes, FailureKind, Inode, NodeKind, ReadFailure};
+use super::failure_log::FailureLog;
+use crate::vfs::tree::{Attributes, FailureKind, NodeKind, ReadFailure};
 
 /// Preferred read size of files, bytes: what the kernel asks for at a time. Buffers of this size read a chunk as
 /// fast as any, while the usual 4096 is eight times slower where the page cache is bypassed.
@@ -21,11 +19,6 @@ const FILE_BLOCK_BYTES: u32 = 128 * 1024;
 const DIRECTORY_BLOCK_BYTES: u32 = 4096;
 /// Unit of `st_blocks`, bytes, whatever the block size says.
 const STAT_BLOCK_BYTES: u64 = 512;
-
-/// A failed chunk is asked for in many pieces, all of which fail alike: within this time it is one log line.
-const SAME_FAILURE: Duration = Duration::from_secs(1);
-/// How many failures of the last moment are remembered.
-const REMEMBERED_FAILURES: usize = 256;
 
 /// Owner and permissions that all nodes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +132,10 @@ impl Wanted {
         Err(ReadFailure {
             kind: FailureKind::Internal,
             message: format!(
-                "inode {} of {} bytes: a read of {} bytes at offset {} was answered with {got}; refused",
-                self.file.inode, self.file.size, self.size, self.offset
+                "a read of {} bytes at offset {} of {} was answered with {got}; refused",
+                self.size, self.offset, self.file.size
             ),
+            object: None,
         })
     }
 }
@@ -159,42 +153,6 @@ pub(super) fn reply_read(
             log.note(wanted.file.inode, &failure);
             reply.error(errno::of_failure(failure.kind));
         }
-    }
-}
-
-/// Writes failed reads to the log, once each.
-#[derive(Debug, Default)]
-pub(super) struct FailureLog {
-    /// What failed and when that was logged; oldest first. Not its text, which may name the piece that was asked for.
-    recent: Mutex<VecDeque<(Inode, FailureKind, Instant)>>,
-}
-
-impl FailureLog {
-    /// Logs a failure at its level; a repetition within [`SAME_FAILURE`] at debug.
-    fn note(&self, inode: Inode, failure: &ReadFailure) {
-        if !self.is_news(inode, failure.kind, Instant::now()) {
-            debug!(inode, "again: {failure}");
-        } else if errno::level(failure.kind) == Level::ERROR {
-            error!(inode, kind = ?failure.kind, "{failure}");
-        } else {
-            warn!(inode, kind = ?failure.kind, "{failure}");
-        }
-    }
-
-    fn is_news(&self, inode: Inode, kind: FailureKind, now: Instant) -> bool {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|(_, _, when)| now.saturating_duration_since(*when) < SAME_FAILURE);
-        if recent
-            .iter()
-            .any(|(known, how, _)| *known == inode && *how == kind)
-        {
-            return false;
-        }
-        if recent.len() >= REMEMBERED_FAILURES {
-            recent.pop_front();
-        }
-        recent.push_back((inode, kind, now));
-        true
     }
 }
 
@@ -266,21 +224,5 @@ mod tests {
         assert!(attributes.mtime < UNIX_EPOCH);
         assert_eq!(instant(i64::MIN), instant(i64::MIN));
         assert_eq!(look.absent().ino, INodeNo(0));
-    }
-
-    #[test]
-    fn the_same_failure_is_news_once_a_second() {
-        let log = FailureLog::default();
-        let failure = FailureKind::Unavailable;
-        let start = Instant::now();
-        assert!(log.is_news(1, failure, start));
-        assert!(!log.is_news(1, failure, start + SAME_FAILURE / 2));
-        assert!(log.is_news(2, failure, start));
-        assert!(log.is_news(1, FailureKind::Changed, start));
-        assert!(log.is_news(1, failure, start + SAME_FAILURE * 2));
-        for inode in 0..10_000 {
-            log.is_news(inode, failure, start + SAME_FAILURE * 2);
-        }
-        assert!(log.recent.lock().unwrap().len() <= REMEMBERED_FAILURES);
     }
 }

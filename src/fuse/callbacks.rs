@@ -122,7 +122,7 @@ impl Filesystem for Adapter {
 
     fn read(
         &self,
-        _request: &Request,
+        request: &Request,
         inode: INodeNo,
         _handle: FileHandle,
         offset: u64,
@@ -131,8 +131,9 @@ impl Filesystem for Adapter {
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let id = request.unique();
         fenced("read", inode, move || {
-            self.answer_read(inode, offset, size, reply);
+            self.answer_read(id, inode, offset, size, reply);
         });
     }
 

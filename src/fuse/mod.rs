@@ -29,6 +29,7 @@ pub mod daemon;
 mod device;
 mod errno;
 mod error;
+mod failure_log;
 pub mod holders;
 pub mod mounts;
 pub mod options;

@@ -18,9 +18,10 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::adapter::Adapter;
-use super::answer::{FailureLog, Look};
+use super::answer::Look;
 use super::device;
 use super::error::MountError;
+use super::failure_log::FailureLog;
 use super::mounts::{self, MountEntry};
 use super::options::MountConfig;
 use super::recover;
@@ -140,6 +141,7 @@ pub fn mount(
 ) -> Result<Session, MountError> {
     let adapter = Adapter {
         tree,
+        failures: Arc::new(FailureLog::new(runtime.clone())),
         runtime,
         look: Look {
             uid: config
@@ -153,7 +155,6 @@ pub fn mount(
         },
         direct_io: config.direct_io,
         read_deadline: config.read_deadline,
-        failures: Arc::new(FailureLog::default()),
     };
     if let Some(number) = device::passed(mountpoint) {
         let mounted = Mounted::ByAnother(mountpoint.to_owned());

@@ -66,6 +66,21 @@ pub struct Member {
     pub number: u16,
 }
 
+impl Member {
+    /// The number on the axis of members: 0 for a control, `-n` for the negatively perturbed twin of member `n`, else the number.
+    ///
+    /// Pairs of a positive and a negative perturbation carry one number, and are two members: wgrib2 writes `ENS=+1` and `ENS=-1`.
+    #[must_use]
+    pub fn axis_number(self) -> i16 {
+        let number = i16::try_from(self.number).unwrap_or(i16::MAX);
+        match self.kind {
+            0 | 1 => 0,
+            2 => -number,
+            _ => number,
+        }
+    }
+}
+
 /// Limits of a probability forecast (templates 4.5, 4.9; Code Table 4.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Probability {

@@ -313,7 +313,8 @@ fn line<'a, 'v>(
     let member = match (number_text, kind) {
         (Some(text), _) => Some(
             digits(text)
-                .and_then(|number| u16::try_from(number).ok())
+                .and_then(|number| i16::try_from(number).ok())
+                .map(i16::unsigned_abs)
                 .ok_or(LineFault::Value("number"))?,
         ),
         (None, Some("cf")) => Some(0),

@@ -77,8 +77,11 @@ pub(super) fn member(misc: &str) -> Found<'_> {
 fn member_item(item: &str) -> Option<(Member, &str)> {
     let of = |kind: u8, text: &str| {
         digits(text)
-            .and_then(|number| u16::try_from(number).ok())
-            .map(|number| Member { kind, number })
+            .and_then(|number| i16::try_from(number).ok())
+            .map(|number| Member {
+                kind,
+                number: number.unsigned_abs(),
+            })
     };
     let split = |text| match str::split_once(text, ' ') {
         Some((number, rest)) => (number, rest),

@@ -16,7 +16,7 @@ pub struct UrlFacts {
     /// Step in seconds. The last one of several that a file may hold (HRRR sub-hourly, ECMWF's `-240h-enfo-ep`).
     pub step: Option<i64>,
     /// Ensemble member, control 0.
-    pub member: Option<u16>,
+    pub member: Option<i16>,
 }
 
 impl UrlFacts {
@@ -59,7 +59,7 @@ struct Facts {
     /// Seconds of the day.
     time: Option<i64>,
     step: Option<i64>,
-    member: Option<u16>,
+    member: Option<i16>,
 }
 
 impl Facts {
@@ -266,7 +266,7 @@ impl Part<'_> {
             facts.step = Some(value * 3600);
             return Some(("{step}", Last::Nothing));
         }
-        let member = u16::try_from(value).ok()?;
+        let member = i16::try_from(value).ok()?;
         match word {
             "gep" if count == 2 => {
                 facts.member = Some(member);
@@ -347,7 +347,7 @@ fn date(digits: &str) -> Option<(Instant, Option<i64>)> {
 mod tests {
     use super::*;
 
-    fn facts(url: &str) -> (String, Option<i64>, Option<u16>) {
+    fn facts(url: &str) -> (String, Option<i64>, Option<i16>) {
         let facts = url_facts(url);
         let run = facts.run.map_or_else(String::new, Instant::path_name);
         (run, facts.step.map(|step| step / 60), facts.member)

@@ -181,10 +181,10 @@ impl SetBuilder {
                     for (name, slot) in waiting {
                         match crate::zarr::key::parse_chunk_key(&name, &info.grid) {
                             Some(number) if !info.shape.is_empty() => {
-                                directory.chunks.push(number, &slot)
+                                directory.chunks.push(number, &slot);
                             }
                             _ if info.shape.is_empty() && &*name == "0" => {
-                                directory.chunks.push(0, &slot)
+                                directory.chunks.push(0, &slot);
                             }
                             _ => directory.outside(&name),
                         }

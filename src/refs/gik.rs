@@ -55,7 +55,7 @@ pub fn read_gik(file: Bytes) -> Result<RefSet, RefsError> {
                 let path = String::from_utf8_lossy(path);
                 match (offsets.get(row), sizes.get(row)) {
                     (Ok(offset), Ok(length)) => {
-                        builder.insert_object(key, &path, offset.unwrap_or_default(), length)?
+                        builder.insert_object(key, &path, offset.unwrap_or_default(), length)?;
                     }
                     (Err(number), _) | (_, Err(number)) => {
                         builder.defect("value", key, format!("a range of {number}"));

@@ -107,7 +107,7 @@ fn one_set<R: Read>(stream: &mut Stream<R>, builder: &mut SetBuilder) -> Result<
                 part.generators = Some(parse_lenient(raw).map_err(|what| stream.syntax(what))?);
             }
             "refs" if stream.peek()? == Some(b'{') => {
-                stream.object(|stream, key| member(stream, builder, key, &mut url))?
+                stream.object(|stream, key| member(stream, builder, key, &mut url))?;
             }
             _ => member(stream, builder, key, &mut url)?,
         }

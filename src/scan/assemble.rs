@@ -9,7 +9,7 @@ use super::file::{Lines, Shared};
 use super::hop::Hopped;
 use super::learn::{LearnError, Learned, Sample, learn};
 use crate::grib::identity::Member;
-use crate::index::{IndexLine, When};
+use crate::index::{IndexLine, When, url_facts};
 use crate::location::Location;
 use crate::table::row::Status;
 use crate::time::{Instant, Window, step_text};
@@ -20,9 +20,6 @@ const RUN_TOTAL_SHOWS: i64 = 6 * 3600;
 
 /// Headers that one file waits for at once; storage has its own limit for all files.
 const HEADERS_AT_ONCE: usize = 128;
-
-/// Code Table 4.6: negatively perturbed forecast.
-const NEGATIVE_PERTURBATION: u8 = 2;
 
 /// Rows of one file, before kinds and grids have numbers.
 #[derive(Debug, Default)]
@@ -43,7 +40,7 @@ pub(super) struct DraftRow {
     pub(super) words: Option<usize>,
     pub(super) reference: Instant,
     pub(super) window: Window,
-    pub(super) member: Option<u16>,
+    pub(super) member: Option<i16>,
     pub(super) offset: u64,
     pub(super) length: Option<u64>,
     pub(super) field: u16,
@@ -75,11 +72,19 @@ pub(super) async fn assemble(
         )?;
     }
 
+    let named = url_facts(location.as_str()).member;
+    // Members that neither the line nor the file's name tells: each has its own header read.
     // Windows that the text does not begin: where the first sample does not settle them, each step has its own.
     let by_step: Vec<Lookup> = lookups
         .iter()
         .zip(&lines.lines)
         .map(|(lookup, line)| match (line.when, find(&known, lookup)) {
+            (_, Some(Ok(learned))) if named.is_none() && lacks_member(learned, line) => {
+                Lookup::Own {
+                    offset: line.offset,
+                    field: line.field,
+                }
+            }
             (When::End(step), Some(Ok(learned))) if needs_own_step(learned, step) => {
                 lookup.at_step(step)
             }
@@ -97,7 +102,7 @@ pub(super) async fn assemble(
     known.sort_by(|a, b| a.0.cmp(&b.0));
 
     let run_of_file = run_with_minutes(location, lines, &known, shared).await;
-    Ok(rows(&by_step, lines, &known, run_of_file))
+    Ok(rows(&by_step, lines, &known, run_of_file, named))
 }
 
 type Known = Vec<(Lookup, Result<Arc<Learned>, LearnError>)>;
@@ -150,6 +155,11 @@ impl Lookup {
             Self::Own { .. } | Self::NotGrib => self.clone(),
         }
     }
+}
+
+/// Whether a line of an ensemble does not say which member it is of.
+fn lacks_member(learned: &Learned, line: &IndexLine) -> bool {
+    learned.product.identity.ensemble && line.member.is_none()
 }
 
 /// Whether the window of a kind at `step` cannot be told from the kind's sample.
@@ -265,9 +275,10 @@ fn check_sample(
         );
     }
     if let (Some(member), Some(own)) = (line.member, product.member)
-        && member.number != own.number
+        && member.axis_number() != own.axis_number()
     {
-        return wrong("member", own.number.to_string(), member.number.to_string());
+        let (own, member) = (own.axis_number(), member.axis_number());
+        return wrong("member", own.to_string(), member.to_string());
     }
     Ok(())
 }
@@ -310,6 +321,7 @@ fn rows(
     lines: &Lines,
     known: &Known,
     run_of_file: Option<Instant>,
+    named: Option<i16>,
 ) -> FileRows {
     let mut drafts = FileRows {
         words: lines.kinds.iter().map(|(words, _)| words.clone()).collect(),
@@ -339,7 +351,14 @@ fn rows(
                 if let Some(slot) = numbers.get_mut(at) {
                     *slot = Some(number);
                 }
-                placed(line, learned, number, own, run_of_file)
+                {
+                    let draft = placed(line, learned, number, own, run_of_file);
+                    let member = named.filter(|_| lacks_member(learned, line) && !own);
+                    DraftRow {
+                        member: draft.member.or(member),
+                        ..draft
+                    }
+                }
             }
             Err(reason) => DraftRow {
                 known: None,
@@ -349,7 +368,7 @@ fn rows(
                     .when
                     .window()
                     .unwrap_or(Window::instant(line.when.step().unwrap_or(0))),
-                member: line.member.map(|member| member.number),
+                member: line.member.map(Member::axis_number),
                 offset: line.offset,
                 length: line.length,
                 field: line.field,
@@ -387,16 +406,13 @@ fn placed(
         run_of_file.or(line.run)
     };
     let member = if own { product.member } else { line.member };
-    let refused = learned
-        .unsupported
-        .clone()
-        .or_else(|| negative_member(member.or(product.member)));
+    let refused = learned.unsupported.clone();
     DraftRow {
         known: Some(number),
         words: None,
         reference: reference.unwrap_or(product.reference),
         window,
-        member: member.map(|member| member.number),
+        member: member.map(Member::axis_number),
         offset: line.offset,
         length: line.length,
         field: line.field,
@@ -409,19 +425,14 @@ fn placed(
     }
 }
 
-/// Members are told apart by number alone, and old ensembles have a +n and a -n: the latter are refused, not taken for the former.
-fn negative_member(member: Option<Member>) -> Option<Arc<str>> {
-    let negative = member.filter(|member| member.kind == NEGATIVE_PERTURBATION)?;
-    Some(
-        format!(
-            "member -{}: negatively perturbed members are not supported",
-            negative.number
-        )
-        .into(),
-    )
-}
-
 impl FileRows {
+    /// Fills in the length of the message at an offset where it is not known.
+    pub(super) fn set_length(&mut self, (offset, length): (u64, u64)) {
+        for row in self.rows.iter_mut().filter(|row| row.offset == offset) {
+            row.length.get_or_insert(length);
+        }
+    }
+
     /// Why the first row that could not be placed was not.
     pub(super) fn first_unplaced(&self) -> Option<Arc<str>> {
         self.rows
@@ -495,15 +506,12 @@ impl FileRows {
             drafts.rows.push(match field.learned {
                 Ok(learned) => {
                     let product = &learned.product;
-                    let refused = learned
-                        .unsupported
-                        .clone()
-                        .or_else(|| negative_member(product.member));
+                    let refused = learned.unsupported.clone();
                     let row = DraftRow {
                         known: Some(drafts.known.len()),
                         reference: product.reference,
                         window: product.window,
-                        member: product.member.map(|member| member.number),
+                        member: product.member.map(Member::axis_number),
                         status: if refused.is_some() {
                             Status::Unsupported
                         } else {

@@ -15,7 +15,8 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Goes on with a table: all of it but the rows of the files in `again`. Twins are placed rows again, to be marked anew.
+    /// Goes on with a table: all of it but the rows of the files in `again`. Twins and conflicts are placed
+    /// rows again, to be marked anew.
     pub(super) fn of(table: Table, again: &HashSet<Location>) -> Self {
         let mut builder = Self::default();
         for (number, grid) in (0..).zip(&table.grids) {
@@ -32,7 +33,8 @@ impl Builder {
         builder.table = table;
         let rows = &mut builder.table.rows;
         rows.retain(|row| !dropped.get(row.object as usize).copied().unwrap_or(false));
-        for row in rows.iter_mut().filter(|row| row.status == Status::Twin) {
+        let is_marked = |row: &&mut Row| matches!(row.status, Status::Twin | Status::Conflict);
+        for row in rows.iter_mut().filter(is_marked) {
             row.status = Status::Placed;
             row.reason = None;
         }

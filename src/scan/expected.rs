@@ -18,6 +18,8 @@ use crate::time::Window;
 pub(super) struct MissingFile {
     pub(super) object: Object,
     pub(super) reason: Arc<str>,
+    /// The member that its messages are, where they do not say so themselves.
+    pub(super) member: Option<i16>,
 }
 
 /// Files of one product: what their names say, and the positions of their rows.
@@ -49,7 +51,7 @@ pub(super) fn add_pending(builder: &mut Builder, missing: Vec<MissingFile>) -> V
                 }),
                 reference: run,
                 window: Window::instant(facts.step.unwrap_or(0)),
-                member: facts.member,
+                member: file.member.or(facts.member),
                 object: 0,
                 offset: 0,
                 length: None,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use futures::FutureExt as _;
+use futures::future::join;
+use tokio::sync::Semaphore;
 
 use super::account::{Account, Problem};
 use super::assemble::{FileRows, assemble};
@@ -12,8 +14,8 @@ use super::learn::{LearnError, Learner, sentence};
 use super::run::ScanConfig;
 use super::sidecar::Sidecars;
 use super::sources::Source;
-use super::verify::{check_sections, spot_check};
-use crate::index::{Dialect, IndexLine, KindWords, parse, product_key, url_facts};
+use super::verify::{Probed, Unproven, check_sections, probe, spot_check};
+use crate::index::{Dialect, IndexLine, KindWords, UrlFacts, parse, product_key, url_facts};
 use crate::location::Location;
 use crate::storage::{Fetched, Storage};
 use crate::table::row::{Object, Status};
@@ -25,8 +27,6 @@ pub(super) struct Shared {
     pub(super) sidecars: Sidecars,
     pub(super) learner: Learner,
     pub(super) config: ScanConfig,
-    /// Index files in memory: one of ECMWF's ensemble has 2 MB.
-    pub(super) texts: Semaphore,
     /// Index files being parsed: threads beyond the cores win nothing.
     pub(super) parsers: Semaphore,
 }
@@ -67,23 +67,26 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
     };
     let wait = shared.config.await_index;
     if !shared.config.always_scan {
-        // Held until the text is parsed. The semaphores are never closed.
-        let permit = shared.texts.acquire().await.ok();
+        let _room = shared.sidecars.room().await;
         match shared.sidecars.read(&outcome.source, &shared.storage).await {
             Ok(Some((sidecar, fetched))) => {
-                match by_index(&mut outcome, &sidecar, fetched, permit, &shared).await {
+                match by_index(&mut outcome, &sidecar, fetched, &shared).await {
                     Ok(()) => {
                         if let Some(reason) = outcome.rows.first_unplaced().filter(|_| wait) {
                             outcome.missing = Some(reason);
                         }
                         return outcome;
                     }
-                    // Index files are visible before they are whole, and before their GRIB.
-                    Err(reason) if wait => {
+                    Err(Unproven::Unread(reason)) => {
                         outcome.missing = Some(sentence(reason));
                         return outcome;
                     }
-                    Err(reason) => {
+                    // Index files are visible before they are whole, and before their GRIB.
+                    Err(Unproven::Wrong(reason)) if wait => {
+                        outcome.missing = Some(sentence(reason));
+                        return outcome;
+                    }
+                    Err(Unproven::Wrong(reason)) => {
                         shared.learner.forget(&outcome.source.location);
                         outcome
                             .account
@@ -107,92 +110,111 @@ pub(super) async fn index_file(source: Source, shared: Arc<Shared>) -> FileOutco
     outcome
 }
 
-/// Reads the rows from the index file; an error says why it is not believed.
+/// Reads the rows from the index file; an error says why it is not believed, or why the file itself cannot be read.
 async fn by_index(
     outcome: &mut FileOutcome,
     sidecar: &Location,
     fetched: Fetched,
-    permit: Option<SemaphorePermit<'_>>,
     shared: &Arc<Shared>,
-) -> Result<(), String> {
+) -> Result<(), Unproven> {
     let size = outcome.object.size;
     let index_written = fetched.modified;
     let name = sidecar.clone();
+    let wrong = |reason: String| Unproven::Wrong(format!("{name}: {reason}"));
     let parser = shared.parsers.acquire().await.ok();
     let lines = tokio::task::spawn_blocking(move || read_lines(&fetched.bytes, size))
         .await
-        .map_err(|panic| format!("{name}: {panic}"))?
-        .map_err(|reason| format!("{name}: {reason}"))?;
-    drop((parser, permit));
-    let facts = url_facts(outcome.source.location.as_str());
-    if let (Some(run), Some(line)) = (
-        facts.run,
-        lines
-            .lines
-            .iter()
-            .find(|line| line.run.is_some_and(|own| Some(own) != facts.run)),
-    ) && line
-        .run
-        .is_some_and(|own| own.seconds().abs_diff(run.seconds()) >= 3600)
-    {
-        let own = line.run.map(|own| own.path_name()).unwrap_or_default();
-        return Err(format!(
-            "{name}, line {}: is of the run {own}, the URL says {}",
-            line.line,
-            run.path_name()
-        ));
-    }
+        .map_err(|panic| wrong(panic.to_string()))?
+        .map_err(wrong)?;
+    drop(parser);
     let location = outcome.source.location.clone();
-    let product = product_key(outcome.source.location.as_str());
+    let facts = url_facts(location.as_str());
+    is_of_run(&lines, &facts).map_err(wrong)?;
+    let product = product_key(location.as_str());
+    // The object is looked at while kinds are learnt: both take one answer's time.
+    let (rows, probed) = join(
+        assemble(&location, &product, &lines, shared).boxed(),
+        probe(
+            &location,
+            &lines.lines,
+            lines.exact_lengths,
+            &shared.storage,
+        )
+        .boxed(),
+    )
+    .await;
     // Kept even if it is not believed in the end: what it lists where no message is found must not become a gap.
-    outcome.rows = assemble(&location, &product, &lines, shared)
-        .await
-        .map_err(|reason| format!("{name}: {reason}"))?;
-    let rows = &outcome.rows;
+    outcome.rows = rows.map_err(wrong)?;
+    let probed = probed.map_err(|unproven| match unproven {
+        Unproven::Wrong(reason) => wrong(reason),
+        Unproven::Unread(reason) => Unproven::Unread(reason),
+    })?;
     let mut grib_written = outcome.source.modified;
-    for learned in rows
-        .known
-        .iter()
-        .filter(|learned| learned.location == location)
-    {
-        grib_written = grib_written.or(learned.modified);
-        outcome.object.size = outcome.object.size.or(learned.object_size);
-        outcome.object.etag = outcome.object.etag.take().or_else(|| learned.etag.clone());
+    if let Some(Probed { object, last }) = probed {
+        grib_written = grib_written.or(object.modified);
+        outcome.object.size = outcome.object.size.or(object.object_size);
+        outcome.object.etag = outcome.object.etag.take().or(object.etag);
+        outcome.rows.set_length(last);
     }
+    let rows = &outcome.rows;
     if let Some(size) = outcome.object.size
         && let Some(row) = rows.rows.iter().find(|row| row.offset >= size)
     {
-        return Err(format!(
-            "{name}: a message at byte {} of an object of {size} bytes",
+        return Err(wrong(format!(
+            "a message at byte {} of an object of {size} bytes",
             row.offset
-        ));
+        )));
     }
-    let doubt = if index_written
+    let is_older = index_written
         .zip(grib_written)
-        .is_some_and(|(index, grib)| index < grib)
-    {
-        Some("it is older than its GRIB".to_owned())
-    } else if let Some(line) = lines.lines.iter().find(|line| {
-        let step = line.when.step();
-        step.zip(facts.step).is_some_and(|(step, last)| step > last)
-    }) {
-        Some(format!("line {}: its step is beyond the file's", line.line))
-    } else {
-        rows.first_unplaced().map(|reason| reason.to_string())
-    };
-    if let Some(doubt) = doubt {
+        .is_some_and(|(index, grib)| index < grib);
+    if let Some(doubt) = doubt(&lines, rows, &facts, is_older) {
         spot_check(&location, rows, &doubt, &shared.storage)
             .await
-            .map_err(|reason| format!("{name}: {reason}"))?;
+            .map_err(wrong)?;
     }
     if shared.config.check {
         let exact = lines.exact_lengths;
         outcome.account.checked = check_sections(&location, rows, exact, &shared.storage)
             .await
-            .map_err(|reason| format!("{name}: {reason}"))?;
+            .map_err(wrong)?;
     }
     outcome.account.indexed_files = 1;
     Ok(())
+}
+
+/// Whether the lines are of the run that the file's name tells; an error says which one is not.
+fn is_of_run(lines: &Lines, facts: &UrlFacts) -> Result<(), String> {
+    let Some(run) = facts.run else {
+        return Ok(());
+    };
+    let other = lines.lines.iter().find_map(|line| {
+        let own = line.run?;
+        // `d=` knows no minutes.
+        (own.seconds().abs_diff(run.seconds()) >= 3600).then_some((line.line, own))
+    });
+    other.map_or(Ok(()), |(line, own)| {
+        Err(format!(
+            "line {line}: is of the run {}, the URL says {}",
+            own.path_name(),
+            run.path_name()
+        ))
+    })
+}
+
+/// Why an index file must be held against headers, if so.
+fn doubt(lines: &Lines, rows: &FileRows, facts: &UrlFacts, is_older: bool) -> Option<String> {
+    if is_older {
+        return Some("it is older than its GRIB".to_owned());
+    }
+    let beyond = lines.lines.iter().find(|line| {
+        let step = line.when.step();
+        step.zip(facts.step).is_some_and(|(step, last)| step > last)
+    });
+    match beyond {
+        Some(line) => Some(format!("line {}: its step is beyond the file's", line.line)),
+        None => rows.first_unplaced().map(|reason| reason.to_string()),
+    }
 }
 
 fn read_lines(bytes: &Bytes, size: Option<u64>) -> Result<Lines, String> {

@@ -1,29 +1,20 @@
 //! Following a product: each file's rows are written as its index file appears, and the run when all of them are there.
 //!
-//! Polite: of a run that has not begun only the first file is asked for; then the files of the next few steps at each turn, and those
-//! further away ever more seldom. A file that is asked for costs one read of one byte until it is there.
+//! Polite: where storage can list, one listing a turn; else as few questions as will do (see `watch`).
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::StreamExt as _;
-
-use super::products::{ProductError, Shorthand};
 use super::run::{Indexer, Plan, Progress, ScanConfig, ScanError};
-use super::save::{SaveError, load_runs, save};
+use super::save::{SaveError, load_runs, save_run};
+use super::shorthand::{ProductError, Shorthand};
 use super::sources::Source;
-use crate::index::url_facts;
-use crate::location::{ByteRange, Location};
-use crate::storage::{Short, Storage};
+use super::watch::{Watch, is_there};
+use crate::location::Location;
+use crate::storage::Storage;
 use crate::table::row::{Status, Table};
 use crate::time::Instant;
-
-/// Steps that are asked for at every turn.
-const NEAR_STEPS: usize = 3;
-
-/// Turns after which even the furthest step is asked for again, as a power of 2.
-const MOST_TURNS: u32 = 5;
 
 /// Turns at which a file may be there and yet not readable: its index half written, its GRIB not there. After that it is taken as
 /// it is.
@@ -152,10 +143,9 @@ struct ActiveRun {
     /// Files that are not in the table yet, by steps.
     waiting: Vec<Source>,
     table: Option<Table>,
-    turn: u32,
-    /// Steps that are asked for at every turn; more while all of them come at once.
-    near: usize,
-    has_begun: bool,
+    watch: Watch,
+    /// The `ETag` of the table as it was written last.
+    written: Option<String>,
     /// Turns at which a file was there but could not be read.
     attempts: HashMap<Location, u32>,
 }
@@ -249,12 +239,10 @@ impl<'a> Follower<'a> {
         }
         Ok(ActiveRun {
             run,
-            has_begun: table.is_some(),
+            watch: Watch::new(table.is_some()),
+            written: None,
             waiting,
             table,
-            turn: 0,
-            // At first everything is asked for: it may be there already.
-            near: usize::MAX,
             attempts: HashMap::new(),
         })
     }
@@ -265,30 +253,13 @@ impl<'a> Follower<'a> {
         active: &mut ActiveRun,
         tell: &mut impl FnMut(FollowEvent),
     ) -> Result<bool, FollowError> {
-        let due = due(active);
-        let asked = due.len();
-        active.turn = active.turn.wrapping_add(1);
-        let there: Vec<Source> = futures::stream::iter(due)
-            .map(|source| async move { is_there(&source, self.storage).await.then_some(source) })
-            .buffered(self.config.files_at_once.max(1))
-            .filter_map(|found| async move { found })
-            .collect()
+        let (there, more) = active
+            .watch
+            .look(&active.waiting, self.config.files_at_once, self.storage)
             .await;
-        if !active.has_begun && !there.is_empty() && active.near == 0 {
-            active.near = usize::MAX;
-        } else if there.len() == asked && asked > 0 {
-            active.near = active.near.saturating_mul(2).max(NEAR_STEPS);
-        } else {
-            active.near = if active.has_begun || !there.is_empty() {
-                NEAR_STEPS
-            } else {
-                0
-            };
-        }
         if there.is_empty() {
             return Ok(false);
         }
-        active.has_begun = true;
         let before = active.waiting.len();
         self.add(active, there).await?;
         let files = before - active.waiting.len();
@@ -307,7 +278,7 @@ impl<'a> Follower<'a> {
                 rows: active.table.as_ref().map_or(0, |table| table.rows.len()),
             });
         }
-        Ok(missing > 0 && active.near > NEAR_STEPS)
+        Ok(missing > 0 && more)
     }
 
     /// Adds files to the run's table and writes it.
@@ -338,45 +309,13 @@ impl<'a> Follower<'a> {
         let before = active.waiting.len();
         drop_arrived(&mut active.waiting, &table);
         if active.waiting.len() < before {
-            save(table.clone(), self.destination, self.storage).await?;
+            let written = active.written.take();
+            active.written =
+                save_run(&table, active.run, written, self.destination, self.storage).await?;
         }
         active.table = Some(table);
         Ok(())
     }
-}
-
-/// The files to ask for at this turn.
-fn due(active: &ActiveRun) -> Vec<Source> {
-    if active.near == 0 {
-        return active.waiting.iter().take(1).cloned().collect();
-    }
-    let mut rank = 0_usize;
-    let mut last = None;
-    let mut due = Vec::new();
-    for source in &active.waiting {
-        let step = url_facts(source.location.as_str()).step;
-        if last.is_some_and(|last| last != step) {
-            rank += 1;
-        }
-        last = Some(step);
-        let beyond = rank.saturating_sub(active.near.saturating_sub(1));
-        let power = u32::try_from(beyond).unwrap_or(MOST_TURNS).min(MOST_TURNS);
-        if active.turn.is_multiple_of(1 << power) {
-            due.push(source.clone());
-        }
-    }
-    due
-}
-
-/// Whether a file's index can be asked for.
-async fn is_there(source: &Source, storage: &Storage) -> bool {
-    let Some(Some(sidecar)) = &source.sidecar else {
-        return false;
-    };
-    let found = storage
-        .get(sidecar, ByteRange::new(0, 1), Short::Allow)
-        .await;
-    found.is_ok_and(|found| !found.bytes.is_empty())
 }
 
 /// Takes out of a list the files that a table has rows of, none of which is pending.

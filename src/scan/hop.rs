@@ -34,7 +34,13 @@ pub(super) struct Walk {
 /// Walks a whole file. An error says why nothing of it can be read; what is wrong with single messages is among the fields.
 pub(super) async fn hop(location: &Location, storage: &Storage) -> Result<Walk, LearnError> {
     let first = read(location, 0, FIRST_READ, storage).await?;
-    let size = first.object_size.unwrap_or(first.bytes.len() as u64);
+    let read = first.bytes.len() as u64;
+    let whole = (read < FIRST_READ).then_some(read);
+    let size = first.object_size.or(whole).ok_or_else(|| {
+        sentence(format!(
+            "{location}: the server does not tell its size, so its end cannot be found"
+        ))
+    })?;
     let mut walk = Walk {
         fields: Vec::new(),
         object_size: first.object_size,
@@ -143,12 +149,7 @@ fn add(walk: &mut Walk, location: &Location, found: Found) {
         learned: Err(sentence(reason)),
     };
     match found {
-        Found::Message(message) => walk.fields.extend(fields(
-            location,
-            &message,
-            walk.object_size,
-            walk.etag.as_deref(),
-        )),
+        Found::Message(message) => walk.fields.extend(fields(location, &message)),
         Found::Edition1 { offset, length } => {
             walk.fields.push(broken(
                 offset,
@@ -169,12 +170,7 @@ fn add(walk: &mut Walk, location: &Location, found: Found) {
     }
 }
 
-fn fields(
-    location: &Location,
-    message: &WalkedMessage,
-    object_size: Option<u64>,
-    etag: Option<&str>,
-) -> Vec<Hopped> {
+fn fields(location: &Location, message: &WalkedMessage) -> Vec<Hopped> {
     let learned = |field: &crate::grib::walker::WalkedField| {
         let product = Product::parse(message.discipline, &field.section1, &field.section4);
         Ok(Learned {
@@ -184,9 +180,6 @@ fn fields(
             location: location.clone(),
             offset: message.offset,
             message_length: message.length,
-            object_size,
-            etag: etag.map(str::to_owned),
-            modified: None,
         })
     };
     message

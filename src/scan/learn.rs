@@ -14,7 +14,6 @@ use crate::grib::head::{Head, HeadOutcome};
 use crate::grib::identity::Product;
 use crate::location::{ByteRange, Location};
 use crate::storage::{Short, Storage};
-use crate::time::Instant;
 
 /// Bytes of a message's first read. Headers of NOAA take 250, of ECMWF 400; a longer one costs a second read.
 const FIRST_READ: u64 = 512;
@@ -31,11 +30,6 @@ pub(super) struct Learned {
     pub(super) offset: u64,
     /// Total length of its message, from section 0.
     pub(super) message_length: u64,
-    /// Size and `ETag` of its object, where the server told.
-    pub(super) object_size: Option<u64>,
-    pub(super) etag: Option<String>,
-    /// When the object was last written, where the server told.
-    pub(super) modified: Option<Instant>,
 }
 
 /// Why headers could not be read; a sentence for the account.
@@ -174,9 +168,6 @@ pub(super) async fn learn(sample: &Sample, storage: &Storage) -> Result<Learned,
                     location: sample.location.clone(),
                     offset: sample.offset,
                     message_length: head.indicator.length,
-                    object_size: fetched.object_size,
-                    etag: fetched.etag,
-                    modified: fetched.modified,
                 });
             }
             HeadOutcome::NeedMore(more) => {

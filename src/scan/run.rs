@@ -21,9 +21,6 @@ use crate::storage::{Short, Storage};
 use crate::table::row::{Kind, Object, Row, Status, Table};
 use crate::time::step_text;
 
-/// Index files in memory at once.
-const TEXTS_AT_ONCE: usize = 32;
-
 /// Index files that are parsed at once.
 const PARSERS: usize = 4;
 
@@ -123,7 +120,6 @@ impl Indexer {
             sidecars: Sidecars::default(),
             learner: Learner::default(),
             config: config.clone(),
-            texts: Semaphore::new(TEXTS_AT_ONCE),
             parsers: Semaphore::new(PARSERS),
         }))
     }
@@ -191,6 +187,7 @@ impl Indexer {
                 etag: source.etag,
             },
             reason: Arc::from("has not arrived yet"),
+            member: source.member,
         }));
         let first_missing = missing
             .first()
@@ -282,10 +279,12 @@ fn add_file(
     missing: &mut Vec<MissingFile>,
 ) {
     account.add(outcome.account);
+    let member = outcome.source.member;
     if let Some(reason) = outcome.missing {
         missing.push(MissingFile {
             object: outcome.object,
             reason,
+            member,
         });
         return;
     }
@@ -314,7 +313,7 @@ fn add_file(
             kind,
             reference: draft.reference,
             window: draft.window,
-            member: draft.member,
+            member: draft.member.or(member),
             object,
             offset: draft.offset,
             length: draft.length,

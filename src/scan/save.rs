@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 
 use super::builder::complete_runs;
 use super::compact::{encode, read_manifest, tables_of, write_manifest};
-use super::folder::{SUFFIX, file_in, file_of, with_slash};
+use super::folder::{SUFFIX, file_in, file_of, name_of, with_slash};
 
 use crate::grib::naming::name_array;
 use crate::location::{ByteRange, Location};
@@ -219,6 +219,41 @@ pub async fn save(
         write_manifest(destination, storage).await?;
     }
     Ok(saved)
+}
+
+/// Writes all rows of one run that is known whole, and gives the file's `ETag` then: where the file is still the one with the `ETag`
+/// `written`, it need not be read first. Else as [`save`].
+///
+/// # Errors
+/// As [`save`].
+pub(super) async fn save_run(
+    table: &Table,
+    run: Instant,
+    written: Option<String>,
+    destination: &Location,
+    storage: &Storage,
+) -> Result<Option<String>, SaveError> {
+    let etag = async |file: &Location| {
+        let first = ByteRange::new(0, 1);
+        let found = storage.get(file, first, Short::Allow).await;
+        found.ok().and_then(|found| found.etag)
+    };
+    let own = file_in(destination, &name_of(run, run));
+    if destination.as_str().ends_with(SUFFIX) {
+        save(table.clone(), destination, storage).await?;
+        return Ok(None);
+    }
+    let alone = table.rows.iter().all(|row| row.reference == run);
+    if alone && written.is_some() && etag(&own).await == written {
+        write_table(table, &own, storage).await?;
+        let names = names_in(destination, storage).await?;
+        if names.iter().any(|name| name == MANIFEST_NAME) {
+            write_manifest(destination, storage).await?;
+        }
+    } else {
+        save(table.clone(), destination, storage).await?;
+    }
+    Ok(etag(&own).await)
 }
 
 fn make_directory(path: &Path) -> Result<(), SaveError> {

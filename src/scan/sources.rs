@@ -22,6 +22,8 @@ pub struct Source {
     pub modified: Option<Instant>,
     /// The index file beside it: `None` if nobody has looked yet, `Some(None)` if a listing shows that there is none.
     pub sidecar: Option<Option<Location>>,
+    /// The member that its messages are of an ensemble, where they do not say so themselves.
+    pub member: Option<i16>,
 }
 
 /// Why sources could not be found.
@@ -102,6 +104,7 @@ impl Source {
             etag: None,
             modified: None,
             sidecar: None,
+            member: None,
         }
     }
 }
@@ -221,6 +224,7 @@ fn with_sidecar(object: &Listed, all: &HashSet<String>) -> Source {
         etag: object.etag.clone(),
         modified: object.modified,
         sidecar: Some(sidecar),
+        member: None,
     }
 }
 

@@ -1,60 +1,90 @@
-//! Messages that are equal in all of their identity: the first is used, the others are counted as its twins.
+//! Messages that are equal in all of their identity.
+//!
+//! Of those that are equally long the first is used, the others are counted as its twins: GFS writes the first 6 hours as bucket and as
+//! run total, byte for byte. Those of different lengths hold different things: neither is used, both are reported.
 
-use std::collections::HashMap as StdMap;
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::builder::Builder;
 use crate::table::row::{Kind, Row, Status, Table};
 use crate::time::{Instant, Window};
 
 /// What rows of one cell have in common.
-type Cell = (u32, Instant, Window, Option<u16>);
+type Cell = (u32, Instant, Window, Option<i16>);
 
-/// Marks every placed row but the first of each cell as its twin.
+/// Marks every placed row but the first of each cell as its twin, and rows of one cell that differ in length as conflicting.
 ///
 /// Where the file order of two runs of the same build differs the choice must not: the first by location, offset and field stays.
 pub(super) fn mark(builder: &mut Builder) {
-    let twins = find(builder.table());
-    let reason: Arc<str> = "equal in all of its identity to another message".into();
-    for index in &twins {
-        if let Some(row) = builder.rows_mut().get_mut(*index) {
-            row.status = Status::Twin;
-            row.reason = Some(Arc::clone(&reason));
+    let found = find(builder.table());
+    let mut set = |rows: &[usize], status: Status, reason: &str| {
+        let reason: Arc<str> = reason.into();
+        for index in rows {
+            if let Some(row) = builder.rows_mut().get_mut(*index) {
+                row.status = status;
+                row.reason = Some(Arc::clone(&reason));
+            }
         }
-    }
+    };
+    let twin = "equal in all of its identity to another message";
+    set(&found.twins, Status::Twin, twin);
+    let conflict = "equal in all of its identity to another message, and not of the same length: either may be the right one";
+    set(&found.conflicts, Status::Conflict, conflict);
 }
 
-fn find(table: &Table) -> Vec<usize> {
+#[derive(Default)]
+struct Found {
+    twins: Vec<usize>,
+    conflicts: Vec<usize>,
+}
+
+fn find(table: &Table) -> Found {
     let cells = cells_of_kinds(&table.kinds);
     let ranks = ranks(table);
     let place = |row: &Row| (ranks.get(row.object as usize), row.offset, row.field);
-    let mut first: HashMap<Cell, usize> = HashMap::with_capacity(table.rows.len());
-    let mut twins = Vec::new();
-    for (index, row) in table.rows.iter().enumerate() {
-        let Some(Some(cell)) = cells.get(row.kind as usize) else {
-            continue;
-        };
-        if row.status != Status::Placed {
+    // Row numbers alone: a run has a million rows, and what they have in common stands in the rows.
+    let cell = |row: &Row| -> Option<Cell> {
+        let kind = cells.get(row.kind as usize).copied().flatten()?;
+        Some((kind, row.reference, row.window, row.member))
+    };
+    let cell_of = |number: u32| table.rows.get(number as usize).and_then(cell);
+    let hasher = DefaultHashBuilder::default();
+    let hash = |cell: &Option<Cell>| hasher.hash_one(cell);
+    let mut first: HashTable<u32> = HashTable::with_capacity(table.rows.len());
+    let mut found = Found::default();
+    for (number, row) in (0_u32..).zip(&table.rows) {
+        let own = cell(row);
+        if own.is_none() || row.status != Status::Placed {
             continue;
         }
-        match first.entry((*cell, row.reference, row.window, row.member)) {
+        let same = |other: &u32| cell_of(*other) == own;
+        match first.entry(hash(&own), same, |other| hash(&cell_of(*other))) {
             Entry::Vacant(free) => {
-                free.insert(index);
+                free.insert(number);
             }
             Entry::Occupied(mut taken) => {
-                let other = table.rows.get(*taken.get());
-                if other.is_some_and(|other| place(row) < place(other)) {
-                    twins.push(taken.insert(index));
+                let index = number as usize;
+                let before = *taken.get() as usize;
+                let Some(other) = table.rows.get(before) else {
+                    continue;
+                };
+                if row.length.zip(other.length).is_some_and(|(a, b)| a != b) {
+                    found.conflicts.extend([before, index]);
+                } else if place(row) < place(other) {
+                    *taken.get_mut() = number;
+                    found.twins.push(before);
                 } else {
-                    twins.push(index);
+                    found.twins.push(index);
                 }
             }
         }
     }
-    twins
+    found
 }
 
 /// Rank of each object by its location.
@@ -72,7 +102,7 @@ fn ranks(table: &Table) -> Vec<usize> {
 
 /// A number per kind that is equal for kinds that differ in words alone; `None` for what is not known.
 fn cells_of_kinds(kinds: &[Kind]) -> Vec<Option<u32>> {
-    let mut numbers: StdMap<Kind, u32> = StdMap::new();
+    let mut numbers: HashMap<Kind, u32> = HashMap::new();
     let mut cells = Vec::with_capacity(kinds.len());
     for kind in kinds {
         let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);

@@ -258,7 +258,7 @@ fn field_attributes(field: &FieldArray) -> Attributes {
     attributes
 }
 
-fn number_array(members: &[u16]) -> Array {
+fn number_array(members: &[i16]) -> Array {
     let mut attributes = Map::new();
     attributes.insert(
         "long_name".to_owned(),

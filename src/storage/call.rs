@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::{ErrorKind, Failure, Fault, Operation, StorageError};
+use super::standing::Standing;
 use crate::location::Location;
 
 tokio::task_local! {
@@ -23,6 +24,8 @@ pub(super) struct Call {
     pub(super) max_bytes: u64,
     pub(super) started: Instant,
     pub(super) deadline: Instant,
+    /// Another origin has the object too, so this one is not asked for long.
+    pub(super) has_alternative: bool,
     story: Mutex<Story>,
 }
 
@@ -38,6 +41,8 @@ pub(super) struct Story {
     pub(super) refusal: Option<(u16, String)>,
     /// The region that S3 named when asked in another.
     pub(super) region: Option<String>,
+    /// When the request under way was sent, and whether its answer has begun.
+    pub(super) sent: Option<(Instant, bool)>,
     /// The server answered the range without telling the object's size.
     pub(super) size_unknown: bool,
 }
@@ -49,6 +54,17 @@ impl Call {
         timeout: Duration,
         max_bytes: u64,
     ) -> Arc<Self> {
+        Self::for_place(operation, location, timeout, max_bytes, false)
+    }
+
+    /// The call of one of several places of an object.
+    pub(super) fn for_place(
+        operation: Operation,
+        location: &Location,
+        timeout: Duration,
+        max_bytes: u64,
+        has_alternative: bool,
+    ) -> Arc<Self> {
         let started = Instant::now();
         Arc::new(Self {
             operation,
@@ -59,6 +75,7 @@ impl Call {
             deadline: started
                 .checked_add(timeout)
                 .unwrap_or_else(|| started + Duration::from_secs(3_155_760_000)),
+            has_alternative,
             story: Mutex::default(),
         })
     }
@@ -90,6 +107,38 @@ impl Call {
                 };
                 Err(self.failed(Fault::new(ErrorKind::TimedOut, cause).advising("see --timeout")))
             }
+        }
+    }
+
+    /// Requests sent so far.
+    pub(super) fn requests(&self) -> u32 {
+        self.story().requests
+    }
+
+    /// For how long a request has been out without an answer.
+    pub(super) fn silent_for(&self) -> Option<Duration> {
+        match self.story().sent {
+            Some((at, false)) => Some(at.elapsed()),
+            Some((_, true)) | None => None,
+        }
+    }
+
+    /// Waits until the request under way is overdue by the standing of its origin: true; or has an answer: false. Time in the
+    /// queue for a place among the origin's requests does not count.
+    pub(super) async fn is_overdue(&self, standing: &Standing) -> bool {
+        let patience = standing.hedge_after();
+        loop {
+            let sent = self.story().sent;
+            let due = match sent {
+                Some((_, true)) => return false,
+                Some((at, false)) => at.checked_add(patience),
+                None => Instant::now().checked_add(patience),
+            };
+            let Some(due) = due else { return false };
+            if due <= Instant::now() {
+                return true;
+            }
+            tokio::time::sleep_until(due.into()).await;
         }
     }
 

@@ -26,7 +26,8 @@ pub(super) fn build(config: &StorageConfig) -> Result<reqwest::Client, Fault> {
             .user_agent(concat!("gribfs/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(config.max_requests)
-            // Sixty-four streams of one HTTP/2 connection share one congestion window; as many connections do not.
+            // S3 and Azure speak HTTP/1.1 only. Where HTTP/2 is offered, sixty-four streams share one connection: its
+            // congestion window, its flow control, its lost packets; as many connections do not, and they stay open.
             .http1_only()
             .referer(false)
             .dns_resolver(Arc::new(addresses::Resolver))

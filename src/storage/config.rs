@@ -9,6 +9,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::mirror::Mirror;
+
 /// Settings of a [`Storage`](super::Storage).
 #[derive(Clone, Debug)]
 pub struct StorageConfig {
@@ -23,6 +25,11 @@ pub struct StorageConfig {
     /// Requests in flight per origin (host or bucket). 64: enough to fill a fast line with messages of 1 MB at 30 ms,
     /// and as many as public servers take from one client without refusing.
     pub max_requests: usize,
+    /// Requests in flight to all origins together. 512: half of the files that a process may have open by default, and more
+    /// than seven origins at their limits.
+    pub max_requests_in_all: usize,
+    /// Other places of the same objects, in the order in which they are tried. None: each object has one place.
+    pub mirrors: Vec<Mirror>,
     /// Time for one read, retries included. 60 s: longer than a busy server takes, shorter than users wait before they
     /// think that the mount hangs.
     pub timeout: Duration,
@@ -46,6 +53,8 @@ impl Default for StorageConfig {
             endpoint_url: None,
             requester_pays: false,
             max_requests: 64,
+            max_requests_in_all: 512,
+            mirrors: Vec::new(),
             timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(10),
             max_attempts: 8,

@@ -11,8 +11,14 @@ pub struct Counters {
     pub bytes: u64,
     /// Requests that were repetitions.
     pub retries: u64,
+    /// Answers 429 and 503: the server asks for less.
+    pub throttled: u64,
     /// Operations that failed in the end.
     pub failures: u64,
+    /// Requests of a second origin because the first was slow.
+    pub hedges: u64,
+    /// Reads that another origin than the first answered.
+    pub mirrored: u64,
     /// Ranges that came along in the request of a neighbour.
     pub joined: u64,
     /// Bytes between such neighbours, fetched for nobody.
@@ -25,7 +31,10 @@ pub(super) struct Tally {
     requests: AtomicU64,
     bytes: AtomicU64,
     retries: AtomicU64,
+    throttled: AtomicU64,
     failures: AtomicU64,
+    hedges: AtomicU64,
+    mirrored: AtomicU64,
     joined: AtomicU64,
     gap_bytes: AtomicU64,
 }
@@ -41,8 +50,20 @@ impl Tally {
             .fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
     }
 
+    pub(super) fn throttled(&self) {
+        self.throttled.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn failed(&self) {
         self.failures.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn hedged(&self) {
+        self.hedges.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn mirrored(&self) {
+        self.mirrored.fetch_add(1, Relaxed);
     }
 
     pub(super) fn joined(&self, ranges: u64, gap_bytes: u64) {
@@ -55,7 +76,10 @@ impl Tally {
             requests: self.requests.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             retries: self.retries.load(Relaxed),
+            throttled: self.throttled.load(Relaxed),
             failures: self.failures.load(Relaxed),
+            hedges: self.hedges.load(Relaxed),
+            mirrored: self.mirrored.load(Relaxed),
             joined: self.joined.load(Relaxed),
             gap_bytes: self.gap_bytes.load(Relaxed),
         }

@@ -178,11 +178,11 @@ impl StorageError {
         })
     }
 
-    /// A range that is not in what came for it and its neighbours.
-    pub(super) fn of_read(fault: Fault, location: &Location, range: ByteRange) -> Self {
+    /// What is wrong with what one request brought.
+    pub(super) fn of_read(fault: Fault, operation: Operation, location: &Location) -> Self {
         Self::new(Failure {
             fault,
-            operation: Operation::Read(range),
+            operation,
             location: Some(location.clone()),
             requests: 1,
             elapsed: Duration::ZERO,
@@ -193,6 +193,11 @@ impl StorageError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.fault.kind
+    }
+
+    /// Kind, cause and advice.
+    pub(super) fn fault(&self) -> &Fault {
+        &self.0.fault
     }
 
     /// What was being done.

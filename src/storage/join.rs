@@ -10,7 +10,7 @@
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
-use super::error::{ErrorKind, Fault, StorageError};
+use super::error::{ErrorKind, Fault, Operation, StorageError};
 use super::read::{check_end, refuse_impossible};
 use super::{Fetched, Short, Storage};
 use crate::location::{ByteRange, Location};
@@ -163,8 +163,9 @@ impl Storage {
                 let range = ranges.get(*at).copied().unwrap_or(plan.range);
                 let whole = whole.clone()?;
                 if several {
-                    part(&whole, plan.range, range, short)
-                        .map_err(|fault| StorageError::of_read(fault, location, range))
+                    part(&whole, plan.range, range, short).map_err(|fault| {
+                        StorageError::of_read(fault, Operation::Read(range), location)
+                    })
                 } else {
                     Ok(whole)
                 }

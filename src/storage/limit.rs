@@ -106,9 +106,15 @@ impl Limiter {
     }
 
     /// Requests allowed at once, now.
-    #[cfg(test)]
-    fn limit(&self) -> usize {
+    pub(super) fn limit(&self) -> usize {
         self.state().limit
+    }
+
+    /// Requests in flight, now.
+    pub(super) fn in_flight(&self) -> usize {
+        let state = self.state();
+        // Permits that are owed are out as well.
+        (state.limit + state.debt).saturating_sub(self.permits.available_permits())
     }
 }
 
@@ -163,6 +169,7 @@ mod tests {
             held.push(limiter.acquire().await);
         }
         limiter.throttled(Instant::now());
+        assert_eq!((limiter.limit(), limiter.in_flight()), (2, 4));
         held.truncate(2);
         assert_eq!(
             limiter.permits.available_permits(),

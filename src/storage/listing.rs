@@ -34,6 +34,28 @@ impl Storage {
     }
 
     async fn list_level(&self, prefix: &Location, level: bool) -> Result<Folder, StorageError> {
+        let mut failed = None;
+        for place in self.places(prefix) {
+            match self.list_place(&place.location, level).await {
+                Ok(mut folder) => {
+                    for file in &mut folder.files {
+                        file.location = place.home(file.location.clone());
+                    }
+                    for inner in &mut folder.folders {
+                        *inner = place.home(inner.clone());
+                    }
+                    folder.files.sort_by(|a, b| a.location.cmp(&b.location));
+                    folder.folders.sort();
+                    return Ok(folder);
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| StorageError::config("no place to list")))
+    }
+
+    /// Lists at one place, page by page.
+    async fn list_place(&self, prefix: &Location, level: bool) -> Result<Folder, StorageError> {
         let mut whole = Folder::default();
         let mut token = None;
         loop {
@@ -52,8 +74,6 @@ impl Storage {
                 Some(next) => token = Some(next),
             }
         }
-        whole.files.sort_by(|a, b| a.location.cmp(&b.location));
-        whole.folders.sort();
         Ok(whole)
     }
 

@@ -13,9 +13,11 @@ mod config;
 mod counters;
 mod error;
 mod join;
+mod latency;
 mod limit;
 mod listing;
 mod local;
+mod mirror;
 mod origins;
 mod page;
 mod profile;
@@ -25,12 +27,13 @@ mod read;
 mod remote;
 mod retry;
 mod served;
+mod standing;
 mod wire;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
@@ -39,11 +42,14 @@ pub use self::config::{Environment, StorageConfig};
 pub use self::counters::Counters;
 pub use self::error::{ErrorKind, Operation, StorageError};
 pub use self::join::{Joined, Joining, join};
+pub use self::mirror::{Mirror, MirrorError};
+pub use self::standing::OriginStatus;
 
 use self::counters::Tally;
 use self::error::Fault;
-use self::limit::Limiter;
-use self::served::Served;
+use self::mirror::MirrorPins;
+use self::origins::Origin;
+use self::standing::Standing;
 use self::wire::Common;
 use crate::location::Location;
 use crate::time::Instant;
@@ -64,7 +70,8 @@ pub struct Fetched {
     pub bytes: Bytes,
     /// Size of the whole object in bytes, where the server tells.
     pub object_size: Option<u64>,
-    /// The object's `ETag` as the server writes it; of files, one made of time, size and inode.
+    /// The object's `ETag` as the server writes it; of files, one made of time, size and inode. None where a mirror answered: its
+    /// `ETag`s are others than those of the first place, and storage itself holds it to them.
     pub etag: Option<String>,
     /// When the object was last written, where known.
     pub modified: Option<Instant>,
@@ -101,8 +108,9 @@ struct Shared {
     tally: Arc<Tally>,
     /// Made when the first remote location is asked for: reading certificates takes longer than reading a local table.
     common: OnceLock<Result<Arc<Common>, Fault>>,
-    origins: Mutex<HashMap<String, Served>>,
-    files: Limiter,
+    origins: Mutex<HashMap<String, Origin>>,
+    mirror_pins: MirrorPins,
+    standings: Mutex<BTreeMap<String, Arc<Standing>>>,
 }
 
 impl fmt::Debug for Storage {
@@ -122,6 +130,7 @@ impl Storage {
     pub fn new(config: StorageConfig) -> Result<Self, StorageError> {
         for (name, zero) in [
             ("max requests", config.max_requests == 0),
+            ("max requests in all", config.max_requests_in_all == 0),
             ("timeout", config.timeout.is_zero()),
             ("stall timeout", config.stall_timeout.is_zero()),
             ("max attempts", config.max_attempts == 0),
@@ -133,11 +142,12 @@ impl Storage {
         // Told now, not when the first chunk is read.
         origins::check(&config).map_err(|fault| StorageError::config(fault.cause))?;
         Ok(Self(Arc::new(Shared {
-            files: Limiter::new(config.max_requests),
             config,
             tally: Arc::default(),
             common: OnceLock::new(),
             origins: Mutex::default(),
+            mirror_pins: MirrorPins::default(),
+            standings: Mutex::default(),
         })))
     }
 
@@ -145,6 +155,16 @@ impl Storage {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.0.tally.read()
+    }
+
+    /// How each origin that was asked for something is doing, by name.
+    #[must_use]
+    pub fn origins(&self) -> Vec<OriginStatus> {
+        let now = std::time::Instant::now();
+        let standings = &self.0.standings;
+        let standings = standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = |(origin, standing): (&String, &Arc<Standing>)| standing.status(origin, now);
+        standings.iter().map(status).collect()
     }
 
     async fn count<T>(

@@ -36,6 +36,8 @@ const AWS_CREDENTIALS: &[&str] = &[
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
+/// Where the role of an instance is asked for, if not at the usual address.
+const INSTANCE_METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const GOOGLE_CREDENTIALS: &[&str] = &[
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_SERVICE_ACCOUNT",
@@ -232,6 +234,9 @@ fn s3(
                     builder = builder.with_config(key, value);
                 }
             }
+            if let Some(text) = environment.get(INSTANCE_METADATA) {
+                builder = builder.with_metadata_endpoint(text.trim_end_matches('/'));
+            }
             profile_region = region;
             false
         }
@@ -284,6 +289,7 @@ fn s3_access(config: &StorageConfig, own_endpoint: bool) -> Result<S3Access, Fau
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        INSTANCE_METADATA,
     ];
     if own_endpoint && offers.iter().all(|name| environment.get(name).is_none()) {
         return Ok(S3Access::Anonymous);

@@ -4,6 +4,8 @@
 //!
 //! Knows ranges and their ends. Knows no servers ([`served`](super::served)) and no neighbours ([`join`](super::join)).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::call::Call;
@@ -25,30 +27,26 @@ impl Storage {
         range: ByteRange,
         short: Short,
     ) -> Result<Fetched, StorageError> {
-        let config = &self.0.config;
-        let call = Call::new(
-            Operation::Read(range),
-            location,
-            config.timeout,
-            config.max_read_bytes,
-        );
-        let fetched = self
-            .count(call.run(async {
-                refuse_impossible(range, call.max_bytes)?;
-                if range.length == Some(0) {
-                    return Ok(Fetched {
-                        bytes: Bytes::new(),
-                        object_size: None,
-                        etag: None,
-                        modified: None,
-                    });
-                }
-                let fetched = self.read(&call, Some(range)).await?;
-                check_end(range, short, &fetched)?;
-                Ok(fetched)
-            }))
-            .await?;
-        Ok(fetched)
+        let limit = self.0.config.max_read_bytes;
+        let operation = Operation::Read(range);
+        if range.length == Some(0) {
+            return Ok(Fetched {
+                bytes: Bytes::new(),
+                object_size: None,
+                etag: None,
+                modified: None,
+            });
+        }
+        let work = |call: Arc<Call>| async move {
+            refuse_impossible(range, call.max_bytes)?;
+            let fetched = self.read(&call, Some(range)).await?;
+            check_end(range, short, &fetched)?;
+            Ok(fetched)
+        };
+        // On the heap: what races between places is large, and most callers hold this future in theirs.
+        let reading = Box::pin(self.at_any_place(operation, location, limit, work));
+        let reading = async { self.pinned(operation, location, reading.await?) };
+        self.count(reading).await
     }
 
     /// Reads a whole object of at most `max_bytes` by one GET: index files, manifests.
@@ -60,10 +58,37 @@ impl Storage {
         location: &Location,
         max_bytes: u64,
     ) -> Result<Fetched, StorageError> {
-        let config = &self.0.config;
-        let limit = max_bytes.min(config.max_read_bytes);
-        let call = Call::new(Operation::ReadWhole, location, config.timeout, limit);
-        self.count(call.run(self.read(&call, None))).await
+        let limit = max_bytes.min(self.0.config.max_read_bytes);
+        let work = |call: Arc<Call>| async move { self.read(&call, None).await };
+        let operation = Operation::ReadWhole;
+        // On the heap: what races between places is large, and most callers hold this future in theirs.
+        let reading = Box::pin(self.at_any_place(operation, location, limit, work));
+        let reading = async { self.pinned(operation, location, reading.await?) };
+        self.count(reading).await
+    }
+
+    /// What was fetched, without the `ETag` of a mirror, which must be the one that the mirror had before.
+    fn pinned(
+        &self,
+        operation: Operation,
+        location: &Location,
+        (fetched, mirror): (Fetched, Option<Location>),
+    ) -> Result<Fetched, StorageError> {
+        let (Some(place), Some(etag)) = (mirror, &fetched.etag) else {
+            return Ok(fetched);
+        };
+        let place_origin = place.origin().to_owned();
+        match self.0.mirror_pins.hold(place, etag) {
+            Ok(()) => Ok(Fetched {
+                etag: None,
+                ..fetched
+            }),
+            Err(before) => {
+                let cause = format!("at {place_origin} the ETag was {before}, now {etag}");
+                let fault = Fault::new(ErrorKind::Changed, cause);
+                Err(StorageError::of_read(fault, operation, location))
+            }
+        }
     }
 
     async fn read(&self, call: &Call, range: Option<ByteRange>) -> Result<Fetched, Fault> {

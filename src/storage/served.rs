@@ -10,18 +10,11 @@ use std::sync::{Arc, PoisonError};
 
 use super::call::Call;
 use super::error::{ErrorKind, Fault};
-use super::limit::Limiter;
 use super::origins::{self, Origin};
+use super::standing::Standing;
 use super::wire::{Common, Wire};
 use super::{Storage, client};
 use crate::location::Location;
-
-/// An origin with its limiter, which outlives a change of region.
-#[derive(Clone)]
-pub(super) struct Served {
-    origin: Origin,
-    limiter: Arc<Limiter>,
-}
 
 impl Storage {
     /// Runs blocking work on files.
@@ -29,8 +22,10 @@ impl Storage {
         &self,
         work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let _permit = self.0.files.acquire().await;
+        let disk = self.standing_of("file://");
+        let _permit = disk.limiter.acquire().await;
         self.0.tally.requested(false);
+        disk.tally.requested(false);
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(error) => Err(Fault::new(ErrorKind::Local, error.to_string())),
@@ -70,6 +65,22 @@ impl Storage {
         work(self.origin(&call.location, Some(&named))?).await
     }
 
+    /// How the origin of a location is doing; it outlives a change of region.
+    pub(super) fn standing(&self, location: &Location) -> Arc<Standing> {
+        self.standing_of(location.origin())
+    }
+
+    fn standing_of(&self, origin: &str) -> Arc<Standing> {
+        let standings = &self.0.standings;
+        let mut standings = standings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = standings.get(origin) {
+            return Arc::clone(known);
+        }
+        let made = Arc::new(Standing::new(self.0.config.max_requests));
+        standings.insert(origin.to_owned(), Arc::clone(&made));
+        made
+    }
+
     /// The origin of a location, made when first asked for; made again in `region` if one is given.
     pub(super) fn origin(
         &self,
@@ -81,8 +92,7 @@ impl Storage {
             Ok(Arc::new(Common::new(
                 client::build(config)?,
                 Arc::clone(&self.0.tally),
-                config.stall_timeout,
-                config.max_attempts,
+                config,
             )))
         });
         let common = common.as_ref().map_err(Clone::clone)?;
@@ -92,21 +102,12 @@ impl Storage {
             .origins
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let served = origins.get(key);
-        if let (Some(served), None) = (served, region) {
-            return Ok(served.origin.clone());
+        if let (Some(origin), None) = (origins.get(key), region) {
+            return Ok(origin.clone());
         }
-        let limiter = match served {
-            Some(served) => Arc::clone(&served.limiter),
-            None => Arc::new(Limiter::new(self.0.config.max_requests)),
-        };
-        let wire = Wire::new(Arc::clone(common), Arc::clone(&limiter));
+        let wire = Wire::new(Arc::clone(common), self.standing(location));
         let origin = origins::build(&self.0.config, location, region, wire)?;
-        let served = Served {
-            origin: origin.clone(),
-            limiter,
-        };
-        origins.insert(key.to_owned(), served);
+        origins.insert(key.to_owned(), origin.clone());
         Ok(origin)
     }
 }

@@ -22,17 +22,25 @@ use reqwest::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use reqwest::{Method, StatusCode};
+use tokio::sync::Semaphore;
 
 use super::call::Call;
+use super::config::StorageConfig;
 use super::counters::Tally;
 use super::error::{ErrorKind, Fault};
-use super::limit::Limiter;
 use super::page;
 use super::range::{self, Wanted};
 use super::retry;
+use super::standing::Standing;
 
 /// Requests to a server that cannot be reached: a server that restarts is back within these, a mistyped name is told soon.
 const CONNECT_ATTEMPTS: u32 = 4;
+/// Requests to an origin while another one has the object too, and the longest wait between them.
+const ATTEMPTS_BESIDE_OTHERS: u32 = 2;
+const WAIT_BESIDE_OTHERS: Duration = Duration::from_millis(500);
+/// Bytes per second below which a request counts as lost although something comes: a sixtieth of what makes a read of a
+/// message of 1 MB end within its time.
+const SLOWEST: u64 = 8 << 10;
 /// An instance metadata service is on the same machine or there is none.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an absent metadata service is taken for absent, so that one read pays for the hunt and not all.
@@ -53,21 +61,20 @@ pub(super) struct Common {
     pub(super) tally: Arc<Tally>,
     pub(super) stall_timeout: Duration,
     pub(super) max_attempts: u32,
+    /// Leave for one request, of all origins together.
+    in_all: Semaphore,
     metadata_absent: Mutex<Option<Instant>>,
 }
 
 impl Common {
-    pub(super) fn new(
-        client: reqwest::Client,
-        tally: Arc<Tally>,
-        stall_timeout: Duration,
-        max_attempts: u32,
-    ) -> Self {
+    pub(super) fn new(client: reqwest::Client, tally: Arc<Tally>, config: &StorageConfig) -> Self {
+        let in_all = config.max_requests_in_all.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             client,
             tally,
-            stall_timeout,
-            max_attempts: max_attempts.max(1),
+            stall_timeout: config.stall_timeout,
+            max_attempts: config.max_attempts.max(1),
+            in_all: Semaphore::new(in_all),
             metadata_absent: Mutex::default(),
         }
     }
@@ -77,7 +84,7 @@ impl Common {
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
     common: Arc<Common>,
-    limiter: Arc<Limiter>,
+    standing: Arc<Standing>,
 }
 
 /// An attempt that did not succeed, and whether another may.
@@ -91,8 +98,14 @@ struct Setback {
 }
 
 impl Wire {
-    pub(super) fn new(common: Arc<Common>, limiter: Arc<Limiter>) -> Self {
-        Self { common, limiter }
+    pub(super) fn new(common: Arc<Common>, standing: Arc<Standing>) -> Self {
+        Self { common, standing }
+    }
+
+    /// Counts for this origin and for all.
+    fn count(&self, event: impl Fn(&Tally)) {
+        event(&self.common.tally);
+        event(&self.standing.tally);
     }
 
     fn again(&self, kind: ErrorKind, cause: impl Into<String>) -> Setback {
@@ -115,6 +128,10 @@ impl Wire {
         let upload_bytes = u64::try_from(request.body().content_length()).unwrap_or(u64::MAX);
         let upload = Duration::from_secs(upload_bytes / UPLOAD_BYTES_PER_SECOND);
         let method = request.method().clone();
+        let sent = Instant::now();
+        if let Some(call) = call {
+            call.story().sent = Some((sent, false));
+        }
         let response = tokio::time::timeout(stall + upload, self.common.client.call(request))
             .await
             .map_err(|_elapsed| {
@@ -122,9 +139,16 @@ impl Wire {
                 self.again(ErrorKind::TimedOut, cause)
             })?
             .map_err(|error| self.lost(&error))?;
+        if let Some(call) = call {
+            call.story().sent = Some((sent, true));
+        }
         let status = response.status();
         if !status.is_success() {
             return self.refused(response, call).await;
+        }
+        // An upload's answer waits for the upload.
+        if upload_bytes == 0 {
+            self.standing.latencies.record(sent.elapsed());
         }
         let (mut parts, body) = response.into_parts();
         let announced = number(&parts.headers, &CONTENT_LENGTH);
@@ -155,14 +179,30 @@ impl Wire {
         };
         // HEAD announces a body that does not come; nothing here sends one, but credentials may.
         let expected = expected.filter(|_| method != Method::HEAD);
-        let bytes = self
-            .body(
-                body,
-                expected,
-                limit,
-                wanted.is_some_and(Wanted::is_bounded),
-            )
-            .await?;
+        let vouched = wanted.is_some_and(Wanted::is_bounded);
+        let reading = self.body(body, expected, limit, vouched);
+        let bytes = match expected.map(|size| stall + Duration::from_secs(size / SLOWEST)) {
+            Some(patience) => {
+                tokio::time::timeout(patience, reading)
+                    .await
+                    .map_err(|_elapsed| {
+                        let cause = format!(
+                            "{} bytes did not come within {:.1} s",
+                            expected.unwrap_or(0),
+                            patience.as_secs_f64()
+                        );
+                        self.again(ErrorKind::TimedOut, cause)
+                    })??
+            }
+            None => reading.await?,
+        };
+        tracing::debug!(
+            %method,
+            status = status.as_u16(),
+            bytes = bytes.len(),
+            ms = sent.elapsed().as_millis(),
+            "answered"
+        );
         if !parts.headers.contains_key(CONTENT_LENGTH) {
             parts
                 .headers
@@ -217,7 +257,7 @@ impl Wire {
                 );
                 self.again(ErrorKind::Truncated, cause)
             })?;
-            self.common.tally.received(frame.len());
+            self.count(|tally| tally.received(frame.len()));
             collected.extend_from_slice(&frame);
             let size = length_of(&collected);
             if size > limit {
@@ -356,29 +396,44 @@ impl HttpService for Wire {
         loop {
             attempt += 1;
             let outcome = {
-                let _permit = self.limiter.acquire().await;
-                self.common.tally.requested(attempt > 1);
+                let _permit = self.standing.limiter.acquire().await;
+                // The semaphore is never closed; without leave the request would just go.
+                let _leave = self.common.in_all.acquire().await.ok();
+                self.count(|tally| tally.requested(attempt > 1));
                 if let Some(call) = call {
                     call.story().requests += 1;
                 }
+                tracing::debug!(
+                    method = %request.method(),
+                    host = request.uri().host(),
+                    path = request.uri().path(),
+                    range = text(request.headers(), &reqwest::header::RANGE),
+                    attempt,
+                    "request"
+                );
                 self.attempt(request.clone(), wanted, call).await
             };
             let setback = match outcome {
                 Ok(response) => {
-                    self.limiter.succeeded();
+                    self.standing.limiter.succeeded();
                     return Ok(response);
                 }
                 Err(setback) => setback,
             };
             if setback.throttled {
-                self.limiter.throttled(Instant::now());
+                self.count(Tally::throttled);
+                self.standing.limiter.throttled(Instant::now());
             }
             let wait = retry::wait(attempt, setback.retry_after);
             let left = call.map_or(self.common.stall_timeout, |call| {
                 call.deadline.saturating_duration_since(Instant::now())
             });
+            let hopeless = call.is_some_and(|call| call.has_alternative)
+                && (attempt >= ATTEMPTS_BESIDE_OTHERS
+                    || wait >= WAIT_BESIDE_OTHERS
+                    || setback.fault.kind == ErrorKind::TimedOut);
             // A wait beyond the deadline would only turn a known cause into a timeout.
-            if attempt >= setback.attempts || wait >= left {
+            if attempt >= setback.attempts || wait >= left || hopeless {
                 if let Some(call) = call {
                     call.story().fault = Some(setback.fault.clone());
                 }

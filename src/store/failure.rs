@@ -1,6 +1,7 @@
 //! How a read fails: in kinds that a mount can turn into an errno, with a sentence for people.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// What kind of failure kept a chunk from being read. Errno is decided from it, in `fuse/errno.rs` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +29,8 @@ pub struct ReadFailure {
     pub kind: FailureKind,
     /// What failed, where and why; never holds credentials.
     pub message: String,
+    /// The object of the archive that is to blame, if one is: failures of one are told together.
+    pub object: Option<Arc<str>>,
 }
 
 impl fmt::Display for ReadFailure {

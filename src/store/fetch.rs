@@ -1,19 +1,24 @@
 //! One field from the archive: ranged fetch, verification, decode.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 
+use super::buffers::Buffers;
 use super::failure::FailureKind;
+use super::heal::Healer;
+use super::origin::{Came, Origin};
 use super::reader::ReaderConfig;
+use super::rescan::HealError;
+use super::side::Place;
 use super::verify::{VerifyError, verify};
 use crate::dataset::Crop;
 use crate::grib::decode::{DecodeError, Packed, decode, decode_range};
 use crate::grib::grid::Grid;
 use crate::location::ByteRange;
-use crate::storage::{ErrorKind, Fetched, Short, Storage, StorageError};
+use crate::storage::{ErrorKind, Short, Storage, StorageError};
 use crate::table::row::{Row, Status, Table};
 
 /// What a message is taken to be where the table does not know: the last of a file, whose index line tells no end.
@@ -36,6 +41,12 @@ pub(super) enum FetchError {
     Verify(#[from] VerifyError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The index is stale, and the message was not found elsewhere.
+    #[error("{error}; {healing}")]
+    Stale {
+        error: Box<FetchError>,
+        healing: HealError,
+    },
     #[error("{0}")]
     Pending(String),
     #[error("internal error: {0}")]
@@ -48,6 +59,17 @@ impl FetchError {
             Self::Storage(error) => kind_of_storage(error),
             Self::Changed { .. } => FailureKind::Changed,
             Self::Verify(_) | Self::Decode(_) => FailureKind::Invalid,
+            Self::Stale { error, healing } => match healing {
+                HealError::Walk {
+                    kind: kind @ (FailureKind::Changed | FailureKind::TimedOut),
+                    ..
+                } => *kind,
+                HealError::Waiting => FailureKind::TimedOut,
+                HealError::Walk { .. }
+                | HealError::Absent
+                | HealError::Ambiguous(_)
+                | HealError::Unmoved => error.kind(),
+            },
             Self::Pending(_) => FailureKind::Pending,
             Self::Internal(_) => FailureKind::Internal,
         }
@@ -72,21 +94,15 @@ pub(super) fn kind_of_storage(error: &StorageError) -> FailureKind {
     }
 }
 
-/// Identity of an object's content as first seen: size and `ETag`.
-#[derive(Clone, Debug, Default)]
-struct Pin {
-    size: Option<u64>,
-    etag: Option<String>,
-}
-
 /// What a fetch needs; shared by all flights.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) table: Arc<Table>,
-    pub(super) storage: Storage,
+    pub(super) origin: Arc<Origin>,
+    pub(super) healer: Healer,
     /// Grids of the table, each with the part that is delivered.
     grids: Vec<Option<(Grid, Option<Crop>)>>,
-    pins: Mutex<HashMap<u32, Pin>>,
+    buffers: Arc<Buffers>,
     /// Decoding takes a core each: no more at once than there are.
     cores: Semaphore,
 }
@@ -106,16 +122,22 @@ impl Source {
             })
             .collect();
         Self {
+            origin: Arc::new(Origin::new(
+                Arc::clone(&table),
+                storage,
+                config.disk.clone(),
+            )),
+            healer: Healer::new(config.on_stale, config.corrections.as_deref()),
             table,
-            storage,
             grids,
-            pins: Mutex::default(),
+            // One for each that decodes, and one for each that is being handed out meanwhile.
+            buffers: Buffers::new(2 * config.cores),
             cores: Semaphore::new(config.cores.max(1)),
         }
     }
 
     /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid (of the part delivered) one after the
-    /// other.
+    /// other. Where the index is stale, the message is read from where it is.
     pub(super) async fn field(self: Arc<Self>, index: u32) -> Result<Bytes, FetchError> {
         let row = self.row(index)?;
         if row.status != Status::Placed {
@@ -125,35 +147,135 @@ impl Source {
                 row.status.as_str()
             )));
         }
-        let object = self
-            .table
-            .objects
-            .get(row.object as usize)
-            .ok_or_else(|| missing("object"))?;
-        let range = ByteRange {
-            offset: row.offset,
-            length: row.length,
-        };
-        let fetched = self
-            .storage
-            .get(&object.location, range, Short::Refuse)
-            .await?;
-        self.pin(row.object, &fetched)?;
+        if let Some(place) = self.healer.known(&self, row).await {
+            match self.field_at(row, place).await {
+                Err(error) if self.shows_stale(row, place, &error) => {
+                    self.healer.doubt(row.object);
+                }
+                Ok(field) => {
+                    self.healer.served();
+                    return Ok(field);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let listed = Place::listed(row);
+        match self.field_at(row, listed).await {
+            // In a box: a future that is seldom needed must not make this one large.
+            Err(error) if self.healer.heals() && self.shows_stale(row, listed, &error) => {
+                self.healed_field(row, error).boxed().await
+            }
+            done => done,
+        }
+    }
 
+    /// The field of a row whose index turned out to be stale by `error`.
+    async fn healed_field(
+        self: &Arc<Self>,
+        row: &Row,
+        error: FetchError,
+    ) -> Result<Bytes, FetchError> {
+        let stale = |error, healing| FetchError::Stale {
+            error: Box::new(error),
+            healing,
+        };
+        if let FetchError::Storage(_) = &error
+            && self.origin.pins.of(&self.table, row.object).size.is_none()
+        {
+            // Short for the range, or cut on its way? The object's size tells.
+            let start = ByteRange::new(0, 1);
+            let told = self.origin.fetch(row.object, start, Short::Allow).await;
+            if told.is_err() || !self.shows_stale(row, Place::listed(row), &error) {
+                return Err(error);
+            }
+        }
+        let place = match self.healer.find(self, row).await {
+            Ok(place) => place,
+            Err(healing) => return Err(stale(error, healing)),
+        };
+        let field = self.field_at(row, place).await;
+        match &field {
+            Ok(_) => self.healer.served(),
+            Err(error) if self.shows_stale(row, place, error) => self.healer.doubt(row.object),
+            Err(_) => {}
+        }
+        field
+    }
+
+    /// Whether an error says that the message is not where it was read, rather than that it cannot be had.
+    fn shows_stale(&self, row: &Row, place: Place, error: &FetchError) -> bool {
+        match error {
+            FetchError::Verify(error) => !matches!(error, VerifyError::Unknown),
+            // The object ends before the message does; unless its size says otherwise, and bodies were cut short on their way.
+            FetchError::Storage(error) => {
+                let end = place.offset.saturating_add(place.length.unwrap_or(1));
+                let size = self.origin.pins.of(&self.table, row.object).size;
+                error.kind() == ErrorKind::Truncated && size.is_none_or(|size| end > size)
+            }
+            FetchError::Changed { .. }
+            | FetchError::Decode(_)
+            | FetchError::Stale { .. }
+            | FetchError::Pending(_)
+            | FetchError::Internal(_) => false,
+        }
+    }
+
+    /// Fetches, verifies and decodes a row's message from a place.
+    async fn field_at(self: &Arc<Self>, row: &Row, place: Place) -> Result<Bytes, FetchError> {
+        let row = Row {
+            offset: place.offset,
+            length: place.length,
+            field: place.field,
+            ..row.clone()
+        };
+        let (object, range) = (row.object, place.range());
+        let came = self.origin.get(object, range, false).await?;
+        let outcome = self.decoded(&row, &came).await;
+        let fault = matches!(outcome, Err(FetchError::Verify(_) | FetchError::Decode(_)));
+        if came.from_disk && fault {
+            self.origin.discard(object, range, &came.version);
+            let came = self.origin.get(object, range, true).await?;
+            let outcome = self.decoded(&row, &came).await;
+            return self.kept(object, range, came, outcome);
+        }
+        self.kept(object, range, came, outcome)
+    }
+
+    /// Keeps what came over the network and was right.
+    fn kept(
+        &self,
+        object: u32,
+        range: ByteRange,
+        came: Came,
+        outcome: Result<Bytes, FetchError>,
+    ) -> Result<Bytes, FetchError> {
+        if outcome.is_ok() && !came.from_disk {
+            self.origin.keep(object, range, came.bytes, came.version);
+        }
+        outcome
+    }
+
+    /// Decodes on a thread for such work, as many at once as there are cores.
+    async fn decoded(self: &Arc<Self>, row: &Row, came: &Came) -> Result<Bytes, FetchError> {
         let permit = self
             .cores
             .acquire()
             .await
             .map_err(|closed| FetchError::Internal(closed.to_string()))?;
-        let source = Arc::clone(&self);
-        let decoded =
-            tokio::task::spawn_blocking(move || source.decode(index, &fetched.bytes)).await;
+        let (source, row, bytes) = (Arc::clone(self), row.clone(), came.bytes.clone());
+        let decoded = tokio::task::spawn_blocking(move || source.decode(&row, &bytes)).await;
         drop(permit);
         decoded.unwrap_or_else(|panic| {
             Err(FetchError::Internal(format!(
                 "decoding ended abnormally: {panic}"
             )))
         })
+    }
+
+    /// Where a row's message lies: its object and range.
+    pub(super) fn reference(&self, index: u32) -> Option<(u32, ByteRange)> {
+        let row = self.table.rows.get(index as usize)?;
+        Some((row.object, Place::listed(row).range()))
     }
 
     /// Bytes of a row's message; a guess where the table does not know its end.
@@ -181,21 +303,26 @@ impl Source {
             .ok_or_else(|| missing("row"))
     }
 
-    fn decode(&self, index: u32, bytes: &[u8]) -> Result<Bytes, FetchError> {
-        let row = self.row(index)?;
+    /// The grid of a row, the part of it that is delivered, and its section 3.
+    pub(super) fn grid(&self, row: &Row) -> Result<(&Grid, Option<&Crop>, &[u8]), FetchError> {
+        let kind = self.table.kinds.get(row.kind as usize);
+        let number = kind.and_then(|kind| kind.grid).map(|grid| grid as usize);
+        number
+            .and_then(|number| {
+                let (grid, crop) = self.grids.get(number)?.as_ref()?;
+                let section3 = &self.table.grids.get(number)?.section3;
+                Some((grid, crop.as_ref(), section3.as_slice()))
+            })
+            .ok_or_else(|| missing("grid"))
+    }
+
+    fn decode(&self, row: &Row, bytes: &[u8]) -> Result<Bytes, FetchError> {
         let kind = self
             .table
             .kinds
             .get(row.kind as usize)
             .ok_or_else(|| missing("kind"))?;
-        let (grid, crop) = kind
-            .grid
-            .and_then(|grid| self.grids.get(grid as usize)?.as_ref())
-            .ok_or_else(|| missing("grid"))?;
-        let section3 = kind
-            .grid
-            .and_then(|grid| self.table.grids.get(grid as usize))
-            .map_or(&[][..], |grid| &grid.section3);
+        let (grid, crop, section3) = self.grid(row)?;
         let field = verify(bytes, row, kind, (grid, section3))?;
         let packed = Packed {
             points: grid.points(),
@@ -203,85 +330,35 @@ impl Source {
             bitmap: field.bitmap,
             section7: field.section7,
         };
-        Ok(little_endian(values_of(&packed, grid, crop.as_ref())?))
+        let values = self.values_of(&packed, grid, crop)?;
+        Ok(self.buffers.bytes_of(values))
     }
 
-    /// Holds an object to what it was when first seen (or indexed): its size and `ETag`.
-    fn pin(&self, object: u32, fetched: &Fetched) -> Result<(), FetchError> {
-        let indexed = self.table.objects.get(object as usize);
-        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins.entry(object).or_insert_with(|| Pin {
-            size: indexed.and_then(|object| object.size),
-            etag: indexed.and_then(|object| object.etag.clone()),
-        });
-        if let (Some(before), Some(after)) = (pin.size, fetched.object_size)
-            && before != after
-        {
-            return Err(FetchError::Changed {
-                what: "size",
-                before: before.to_string(),
-                after: after.to_string(),
-            });
+    /// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.
+    fn values_of(
+        &self,
+        packed: &Packed<'_>,
+        grid: &Grid,
+        crop: Option<&Crop>,
+    ) -> Result<Vec<f32>, FetchError> {
+        if let Some(crop) = crop.filter(|_| grid.cell_order().is_row_major()) {
+            let cells = crop.cells_of_rows();
+            let mut rows = vec![0_f32; cells.len()];
+            decode_range(packed, cells.start, &mut rows)?;
+            return Ok(crop.take_of_rows(&rows));
         }
-        if let (Some(before), Some(after)) = (&pin.etag, &fetched.etag)
-            && before != after
-        {
-            return Err(FetchError::Changed {
-                what: "ETag",
-                before: before.clone(),
-                after: after.clone(),
-            });
-        }
-        pin.size = pin.size.or(fetched.object_size);
-        if pin.etag.is_none() {
-            pin.etag.clone_from(&fetched.etag);
-        }
-        Ok(())
+        let mut values = self.buffers.take(grid.points());
+        decode(packed, &mut values)?;
+        grid.cell_order()
+            .reorder(&mut values)
+            .map_err(|error| FetchError::Internal(error.to_string()))?;
+        Ok(match crop {
+            Some(crop) => crop.take(&values),
+            None => values,
+        })
     }
 }
 
-fn missing(what: &str) -> FetchError {
+pub(super) fn missing(what: &str) -> FetchError {
     FetchError::Internal(format!("the table lacks a {what} that a row names"))
-}
-
-/// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.
-fn values_of(
-    packed: &Packed<'_>,
-    grid: &Grid,
-    crop: Option<&Crop>,
-) -> Result<Vec<f32>, FetchError> {
-    if let Some(crop) = crop.filter(|_| grid.cell_order().is_row_major()) {
-        let cells = crop.cells_of_rows();
-        let mut rows = vec![0_f32; cells.len()];
-        decode_range(packed, cells.start, &mut rows)?;
-        return Ok(crop.take_of_rows(&rows));
-    }
-    let mut values = vec![0_f32; grid.points()];
-    decode(packed, &mut values)?;
-    grid.cell_order()
-        .reorder(&mut values)
-        .map_err(|error| FetchError::Internal(error.to_string()))?;
-    Ok(match crop {
-        Some(crop) => crop.take(&values),
-        None => values,
-    })
-}
-
-/// The values' bytes, without a copy on little-endian machines.
-fn little_endian(values: Vec<f32>) -> Bytes {
-    struct Owner(Vec<f32>);
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            bytemuck::cast_slice(&self.0)
-        }
-    }
-    let values = if cfg!(target_endian = "big") {
-        values
-            .into_iter()
-            .map(|value| f32::from_bits(value.to_bits().to_le()))
-            .collect()
-    } else {
-        values
-    };
-    Bytes::from_owner(Owner(values))
 }

@@ -546,7 +546,7 @@ impl Read for RemoteFile {
                 }
                 // The object ended exactly where the last piece did.
                 Err(error) if error.kind() == ErrorKind::Truncated && self.at > 0 => {
-                    self.ended = true
+                    self.ended = true;
                 }
                 Err(error) => return Err(io::Error::other(error)),
             }

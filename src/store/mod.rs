@@ -1,24 +1,34 @@
 //! Bytes of chunks: one flight per field, a cache of decoded fields, verification of every message.
 //!
 //! `reader.read(row)` answers at once from memory or with a future that fetches exactly the message's range, proves that it is
-//! the message that the table names, and decodes it. Knows rows and bytes. Knows no paths and no errno.
+//! the message that the table names, and decodes it. Raw messages may be kept on disk ([`DiskCache`]); a message that does not lie where the
+//! table says is looked for in its object ([`OnStale`]). Knows rows and bytes. Knows no paths and no errno.
 
 mod ahead;
 mod budget;
+mod buffers;
 mod cache;
+mod disk;
 mod failure;
 mod failures;
 mod fetch;
 pub mod grib_chunk;
+mod heal;
 mod load;
+mod origin;
+mod pins;
 pub mod policy;
 mod reader;
 mod references;
+mod rescan;
+mod side;
 pub mod verify;
 mod walk;
 
+pub use disk::{DiskCache, DiskConfig, DiskStatistics};
 pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;
+pub use heal::{HealStatistics, Healed, OnStale};
 pub use load::{LoadError, Loaded, load_refs};
 pub use reader::{FieldReader, Read, ReaderConfig, Statistics};
 pub use references::{RefKey, RefReadError, RefReader};

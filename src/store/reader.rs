@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
@@ -11,13 +12,16 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::ahead::{Bet, Bets};
 use super::budget::{Budget, Lease};
 use super::cache::{FieldCache, Kept};
+use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
+use super::heal::{HealStatistics, OnStale};
 use super::walk::{Ahead, Walks};
 use crate::dataset::BoundingBox;
 use crate::storage::Storage;
@@ -51,6 +55,13 @@ pub struct ReaderConfig {
     pub cores: usize,
     /// The part of each field that is delivered. Default: all of it.
     pub bounds: Option<BoundingBox>,
+    /// Messages on disk. Default: none are kept there.
+    pub disk: Option<Arc<DiskCache>>,
+    /// What becomes of messages that are not where the index says. Default: they are searched for, as archives are rewritten and their
+    /// indexes left as they were.
+    pub on_stale: OnStale,
+    /// Where the corrections of stale indexes are kept. Default: nowhere, they last as long as the reader.
+    pub corrections: Option<PathBuf>,
 }
 
 impl Default for ReaderConfig {
@@ -62,6 +73,9 @@ impl Default for ReaderConfig {
             look_ahead: 32,
             cores,
             bounds: None,
+            disk: None,
+            on_stale: OnStale::default(),
+            corrections: None,
         }
     }
 }
@@ -100,6 +114,10 @@ pub struct Statistics {
     pub in_flight: u64,
     /// The last failures, the newest last.
     pub recent_failures: Vec<Failure>,
+    /// Messages on disk, if any are kept there.
+    pub disk: Option<DiskStatistics>,
+    /// Objects whose index is stale.
+    pub healing: HealStatistics,
 }
 
 /// Reads fields of a table.
@@ -250,45 +268,65 @@ impl FieldReader {
             return;
         }
         let mut walks = lock(&self.walks);
+        let mut flights = lock(&self.shared.flights);
+        let mut reserved = Vec::new();
         walks.get_or_insert_mut(array, || Walks::new(grid)).step(
             linear,
             waited,
             self.look_ahead,
-            |chunk| row_of(chunk).map_or(Ahead::Nothing, |row| self.fetch_ahead(row)),
+            |chunk| {
+                let Some(row) = row_of(chunk) else {
+                    return Ahead::Nothing;
+                };
+                if flights.contains_key(&row) || lock(&self.shared.cache).holds(row) {
+                    return Ahead::Asked;
+                }
+                match self.reserve(row) {
+                    Some((lease, bet)) => {
+                        reserved.push((row, lease, bet));
+                        Ahead::Asked
+                    }
+                    None => Ahead::Full,
+                }
+            },
         );
+        if reserved.is_empty() {
+            return;
+        }
+        let wanted: Vec<_> = reserved
+            .iter()
+            .filter_map(|(row, ..)| self.source.reference(*row))
+            .collect();
+        self.source.origin.expect(&wanted, &self.runtime);
+        self.ahead
+            .fetch_add(reserved.len() as u64, Ordering::Relaxed);
+        for (row, lease, bet) in reserved {
+            let departed = InFlight {
+                flight: self.depart(row, Some(lease)),
+                asked_bytes: 0,
+                bet: Some(bet),
+            };
+            flights.insert(row, departed);
+        }
     }
 
-    /// Fetches a field that nobody has asked for yet, if there is room for it.
-    fn fetch_ahead(&self, row: u32) -> Ahead {
-        let mut flights = lock(&self.shared.flights);
-        if flights.contains_key(&row) || lock(&self.shared.cache).holds(row) {
-            return Ahead::Asked;
-        }
-        let Some(bet) = self.bets.place(self.source.message_bytes(row)) else {
-            return Ahead::Full;
-        };
+    /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
+    fn reserve(&self, row: u32) -> Option<(Lease, Bet)> {
+        let bet = self.bets.place(self.source.message_bytes(row))?;
         let needed = self.source.memory_bytes(row);
         let spare = self.budget.limit() / LEFT_TO_READERS;
-        let lease = loop {
+        loop {
             let (used, _) = self.budget.used();
             if used + needed + spare <= self.budget.limit()
                 && let Some(lease) = self.budget.try_take(needed)
             {
-                break lease;
+                return Some((lease, bet));
             }
             if !lock(&self.shared.cache).let_go_of_done() {
                 bet.called_off();
-                return Ahead::Full;
+                return None;
             }
-        };
-        self.ahead.fetch_add(1, Ordering::Relaxed);
-        let departed = InFlight {
-            flight: self.depart(row, Some(lease)),
-            asked_bytes: 0,
-            bet: Some(bet),
-        };
-        flights.insert(row, departed);
-        Ahead::Asked
+        }
     }
 
     fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
@@ -302,13 +340,12 @@ impl FieldReader {
         let source = Arc::clone(&self.source);
         let shared = Arc::clone(&self.shared);
         let (budget, failures) = (Arc::clone(&self.budget), Arc::clone(&self.failures));
-        let label = source
-            .table
-            .rows
-            .get(row as usize)
-            .map(|at| describe(&source.table, at))
-            .unwrap_or_default();
-        let task = self.runtime.spawn(async move {
+        let at = source.table.rows.get(row as usize);
+        let label = at.map(|at| describe(&source.table, at)).unwrap_or_default();
+        let name = at.and_then(|at| object_of(&source.table, at));
+        // The log of the requests below names the kernel's request that asked for the field.
+        let span = tracing::Span::current();
+        let flight = async move {
             let lease = match lease {
                 Some(lease) => lease,
                 None => {
@@ -316,14 +353,18 @@ impl FieldReader {
                     budget.take(source.memory_bytes(row), make_room).await
                 }
             };
-            let outcome = source
+            let outcome = Arc::clone(&source)
                 .field(row)
                 .await
                 .map(|field| leased(field, lease))
-                .map_err(|error| failure(&label, &error));
+                .map_err(|error| failure(&label, name, &error));
+            if let Some((object, range)) = source.reference(row) {
+                source.origin.expect_no_more(object, range);
+            }
             shared.land(row, &outcome, &failures);
             outcome
-        });
+        };
+        let task = self.runtime.spawn(flight.instrument(span));
         let shared = Arc::clone(&self.shared);
         async move {
             task.await.unwrap_or_else(|ended| {
@@ -331,6 +372,7 @@ impl FieldReader {
                 Err(ReadFailure {
                     kind: FailureKind::Internal,
                     message: format!("a read ended abnormally: {ended}"),
+                    object: None,
                 })
             })
         }
@@ -347,6 +389,7 @@ impl FieldReader {
         let failed = |ended: tokio::task::JoinError| ReadFailure {
             kind: FailureKind::Internal,
             message: format!("a computation ended abnormally: {ended}"),
+            object: None,
         };
         task.map(move |made| made.map_err(failed)).boxed()
     }
@@ -358,6 +401,7 @@ impl FieldReader {
             return ReadFailure {
                 kind: FailureKind::Internal,
                 message: format!("no row {row}"),
+                object: None,
             };
         };
         let reason = at
@@ -371,6 +415,7 @@ impl FieldReader {
                 describe(&self.source.table, at),
                 at.status.as_str()
             ),
+            object: object_of(&self.source.table, at),
         };
         lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
         failure
@@ -394,13 +439,15 @@ impl FieldReader {
             memory_peak_bytes,
             in_flight: lock(&self.shared.flights).len() as u64,
             recent_failures: failures.recent(),
+            disk: self.source.origin.disk().map(|disk| disk.statistics()),
+            healing: self.source.healer.statistics(),
         }
     }
 
     /// The storage that fields come from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
-        &self.source.storage
+        &self.source.origin.storage
     }
 }
 
@@ -422,11 +469,18 @@ fn leased(field: Bytes, mut lease: Lease) -> Bytes {
     })
 }
 
-fn failure(label: &str, error: &FetchError) -> ReadFailure {
+fn failure(label: &str, object: Option<Arc<str>>, error: &FetchError) -> ReadFailure {
     ReadFailure {
         kind: error.kind(),
         message: format!("{label}: {error}"),
+        object,
     }
+}
+
+/// The object that holds a row's message, as it is named in messages.
+fn object_of(table: &Table, row: &Row) -> Option<Arc<str>> {
+    let object = table.objects.get(row.object as usize)?;
+    Some(object.location.to_string().into())
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.

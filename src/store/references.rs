@@ -244,7 +244,7 @@ impl RefReader {
             match size {
                 Ok(size) => drop(sizes.insert(url, size)),
                 Err(error) => {
-                    tracing::warn!(url = shown(&url), %error, "its size could not be learnt")
+                    tracing::warn!(url = shown(&url), %error, "its size could not be learnt");
                 }
             }
         }
@@ -339,6 +339,7 @@ impl RefReader {
                 });
             let outcome = outcome.map_err(|error| ReadFailure {
                 kind: error.kind(),
+                object: None,
                 message: format!("{}: {error}", source.label(key)),
             });
             match &outcome {
@@ -360,6 +361,7 @@ impl RefReader {
                 lock(&flights).remove(&key);
                 Err(ReadFailure {
                     kind: FailureKind::Internal,
+                    object: None,
                     message: format!("a read ended abnormally: {ended}"),
                 })
             })
@@ -386,6 +388,7 @@ impl RefReader {
     pub fn broken(&self, key: RefKey, why: &str) -> ReadFailure {
         let failure = ReadFailure {
             kind: FailureKind::Pending,
+            object: None,
             message: format!("{}: {why}", self.source.label(key)),
         };
         lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);

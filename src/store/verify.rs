@@ -2,7 +2,7 @@
 
 use crate::dataset::horizontal::describe;
 use crate::grib::grid::{Grid, GridError};
-use crate::grib::identity::{Identity, Product};
+use crate::grib::identity::{Identity, Member, Product};
 use crate::grib::section::{Field, GribError, Message};
 use crate::table::row::{Kind, Row};
 use crate::time::step_text;
@@ -86,7 +86,12 @@ pub fn verify<'a>(
     Ok(field)
 }
 
-fn same_field(product: &Product, expected: &Identity, row: &Row) -> Result<(), VerifyError> {
+/// Whether a product is the row's: run, quantity, window, member.
+pub(super) fn same_field(
+    product: &Product,
+    expected: &Identity,
+    row: &Row,
+) -> Result<(), VerifyError> {
     let differs = |what, found: String, expected: String| {
         Err(VerifyError::Other {
             what,
@@ -119,7 +124,7 @@ fn same_field(product: &Product, expected: &Identity, row: &Row) -> Result<(), V
             text(row.window.start, row.window.end),
         );
     }
-    let member = product.member.map(|member| member.number);
+    let member = product.member.map(Member::axis_number);
     if let (Some(wanted), true) = (row.member, expected.ensemble)
         && member != Some(wanted)
     {

@@ -236,8 +236,11 @@ impl Walk {
         self.at = to;
     }
 
-    /// Asks for chunks until the window is full.
+    /// Asks for chunks until the window is full, once half of it is used up: what is asked for together can share requests.
     fn look_ahead(&mut self, grid: &[u64], fetch: &mut impl FnMut(u64) -> Ahead) {
+        if self.upcoming.len() > self.window / 2 {
+            return;
+        }
         for _ in 0..GAPS + self.window {
             if self.upcoming.len() >= self.window {
                 return;
@@ -313,7 +316,8 @@ fn difference(from: &[u64], to: &[u64]) -> Option<(usize, i64)> {
     if differing.next().is_some() {
         return None;
     }
-    Some((axis, to.checked_signed_diff(*from)?))
+    let stride = i64::try_from(i128::from(*to) - i128::from(*from)).ok()?;
+    Some((axis, stride))
 }
 
 /// The linear number of the chunk at some positions, if they lie in the grid.
@@ -398,7 +402,7 @@ mod tests {
             kept.push(ahead.saturating_sub(chunk));
         }
         assert_eq!(kept[..6], [0, 2, 4, 8, 16, 32]);
-        assert_eq!(kept[19], 32);
+        assert!(kept[19] >= 16 && kept[19] <= 32);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub struct LayoutSpan {
     /// Its windows.
     pub windows: Arc<[Window]>,
     /// Its members.
-    pub members: Arc<[Option<u16>]>,
+    pub members: Arc<[Option<i16>]>,
 }
 
 /// One table of a [`Manifest`].
@@ -107,7 +107,7 @@ struct Stored {
     grids: Vec<String>,
     runs: Vec<Vec<i64>>,
     windows: Vec<Vec<(i64, i64)>>,
-    members: Vec<Vec<Option<u16>>>,
+    members: Vec<Vec<Option<i16>>>,
     layouts: Vec<StoredLayout>,
     tables: Vec<StoredTable>,
 }
@@ -302,7 +302,7 @@ impl Manifest {
 struct Lists {
     runs: Vec<Arc<[Instant]>>,
     windows: Vec<Arc<[Window]>>,
-    members: Vec<Arc<[Option<u16>]>>,
+    members: Vec<Arc<[Option<i16>]>>,
 }
 
 impl Lists {

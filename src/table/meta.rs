@@ -41,7 +41,7 @@ pub struct KindSummary {
     /// Windows, ascending by end, then start.
     pub windows: Arc<[Window]>,
     /// Members, ascending; `None` stands for rows without one.
-    pub members: Arc<[Option<u16>]>,
+    pub members: Arc<[Option<i16>]>,
 }
 
 impl KindSummary {
@@ -116,7 +116,7 @@ struct StoredSummary {
     statuses: Vec<(String, u64)>,
     runs: Vec<Vec<i64>>,
     windows: Vec<Vec<(i64, i64)>>,
-    members: Vec<Vec<Option<u16>>>,
+    members: Vec<Vec<Option<i16>>>,
     spans: Vec<StoredSpan>,
 }
 
@@ -135,7 +135,7 @@ pub(crate) struct Gatherer {
     stored: StoredSummary,
     runs: Pool<Vec<i64>>,
     windows: Pool<Vec<(i64, i64)>>,
-    members: Pool<Vec<Option<u16>>>,
+    members: Pool<Vec<Option<i16>>>,
     statuses: [u64; Status::ALL.len()],
 }
 
@@ -335,7 +335,7 @@ fn spans(stored: &StoredSummary) -> Result<Vec<KindSummary>, TableError> {
                 .collect()
         })
         .collect();
-    let members: Vec<Arc<[Option<u16>]>> = stored
+    let members: Vec<Arc<[Option<i16>]>> = stored
         .members
         .iter()
         .map(|list| list.as_slice().into())

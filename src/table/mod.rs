@@ -7,6 +7,7 @@
 
 pub mod atomic;
 mod columns;
+mod footer;
 pub mod manifest;
 pub mod merge;
 pub mod meta;
@@ -15,4 +16,5 @@ pub mod read;
 pub mod row;
 mod rows;
 pub mod schema;
+mod source;
 pub mod write;

@@ -12,80 +12,25 @@
 //! Nothing in a file is trusted: every index is checked, counts reserve no memory before bytes back them, and a panic of
 //! the Parquet decoder on damaged bytes becomes an error.
 
-use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_schema::{Field, Schema, SchemaRef};
-use bytes::{Buf as _, Bytes};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 
+use super::footer::{
+    GROUP_BYTES_MAX, cannot_read, check_groups, damaged, fence, group_span, read_footer,
+    with_our_types,
+};
 use super::meta::{self, Checksums, Summary};
 use super::row::{Object, Row, Table};
 use super::rows::{ObjectSet, RowReader};
-use super::schema::{self, ROW_COLUMNS, ROW_GROUP_ROWS, TableError, column};
-
-/// Bytes at a file's end that are read at once: the footers of all but the largest tables.
-const TAIL_BYTES: u64 = 64 << 10;
-
-/// Most rows of a row group that are believed; our own have 131,072.
-const GROUP_ROWS_MAX: u64 = 16 << 20;
+use super::schema::{ROW_COLUMNS, ROW_GROUP_ROWS, TableError, column};
+use super::source::Span;
+pub use super::source::TableSource;
 
 /// Most rows that memory is reserved for at once, on the footer's word.
 const RESERVED_ROWS: u64 = 1 << 20;
-
-/// Most bytes of a row group.
-const GROUP_BYTES_MAX: u64 = 1 << 30;
-
-/// Ranged reads of a table's bytes: a file, bytes in memory, a local copy of a remote object.
-pub trait TableSource: Send + Sync {
-    /// Size in bytes.
-    ///
-    /// # Errors
-    /// Whatever the source says.
-    fn size(&self) -> io::Result<u64>;
-
-    /// Exactly `length` bytes from `offset`; callers ask within the size only.
-    ///
-    /// # Errors
-    /// Whatever the source says; fewer bytes than asked for are an error.
-    fn read(&self, offset: u64, length: usize) -> io::Result<Bytes>;
-}
-
-impl TableSource for Bytes {
-    fn size(&self) -> io::Result<u64> {
-        u64::try_from(self.len()).map_err(io::Error::other)
-    }
-
-    fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        let start = usize::try_from(offset).map_err(io::Error::other)?;
-        match start.checked_add(length) {
-            Some(end) if end <= self.len() => Ok(self.slice(start..end)),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-}
-
-impl TableSource for File {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        use std::os::unix::fs::FileExt as _;
-        let mut bytes = vec![0; length];
-        self.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes.into())
-    }
-}
 
 /// An open table: its summary is in memory, its rows are read when asked for.
 pub struct TableFile {
@@ -290,187 +235,6 @@ impl TableFile {
     }
 }
 
-fn read_footer(source: &dyn TableSource, size: u64) -> Result<ParquetMetaData, TableError> {
-    let not_parquet = || TableError::NotATable {
-        reason: "not a Parquet file".to_owned(),
-    };
-    if size < 12 {
-        return Err(not_parquet());
-    }
-    let read = |offset: u64, length: u64| {
-        let length = usize::try_from(length).map_err(|_error| not_parquet())?;
-        source
-            .read(offset, length)
-            .map_err(|error| cannot_read(&error))
-    };
-    let tail_length = size.min(TAIL_BYTES);
-    let tail = read(size - tail_length, tail_length)?;
-    let (rest, end) = tail
-        .len()
-        .checked_sub(8)
-        .and_then(|at| tail.split_at_checked(at))
-        .ok_or_else(not_parquet)?;
-    let (length, magic) = end.split_first_chunk::<4>().ok_or_else(not_parquet)?;
-    if magic != b"PAR1" {
-        return Err(not_parquet());
-    }
-    let length = u64::from(u32::from_le_bytes(*length));
-    if length > size - 12 {
-        return Err(TableError::damaged("the footer is longer than the file"));
-    }
-    let known = u64::try_from(rest.len()).unwrap_or_default();
-    let decoded = match known
-        .checked_sub(length)
-        .and_then(|skip| rest.get(usize::try_from(skip).ok()?..))
-    {
-        Some(footer) => ParquetMetaDataReader::decode_metadata(footer),
-        None => ParquetMetaDataReader::decode_metadata(&read(size - 8 - length, length)?),
-    };
-    decoded.map_err(|error| TableError::damaged(error.to_string()))
-}
-
-/// Row groups must lie in the file, have sane sizes and add up.
-fn check_groups(footer: &ParquetMetaData, rows: u64, size: u64) -> Result<(), TableError> {
-    let mut total = 0_u64;
-    for group in footer.row_groups() {
-        let count = u64::try_from(group.num_rows()).unwrap_or(u64::MAX);
-        if count > GROUP_ROWS_MAX {
-            return Err(TableError::damaged("a row group of too many rows"));
-        }
-        total += count;
-        if group_span(group.columns()).is_none_or(|(_, end)| end > size) {
-            return Err(TableError::damaged("a row group lies outside the file"));
-        }
-        let unpacked = group
-            .columns()
-            .iter()
-            .map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX))
-            .fold(0_u64, u64::saturating_add);
-        if unpacked > GROUP_BYTES_MAX {
-            return Err(TableError::damaged(
-                "a row group unfolds to more than 1 GiB",
-            ));
-        }
-    }
-    if total != rows {
-        return Err(TableError::damaged("the row groups' rows do not add up"));
-    }
-    Ok(())
-}
-
-/// First byte and end of the column chunks.
-fn group_span(columns: &[parquet::file::metadata::ColumnChunkMetaData]) -> Option<(u64, u64)> {
-    let (mut start, mut end) = (u64::MAX, 0);
-    for chunk in columns {
-        // Not `byte_range()`: that one panics on negative numbers.
-        let first = chunk
-            .dictionary_page_offset()
-            .unwrap_or_else(|| chunk.data_page_offset());
-        let first = u64::try_from(first).ok()?;
-        let length = u64::try_from(chunk.compressed_size()).ok()?;
-        start = start.min(first);
-        end = end.max(first.checked_add(length)?);
-    }
-    (start <= end).then_some((start, end))
-}
-
-/// The footer with the types that we read columns as.
-fn with_our_types(footer: Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata, TableError> {
-    let inferred = ArrowReaderMetadata::try_new(
-        Arc::clone(&footer),
-        ArrowReaderOptions::new().with_skip_arrow_metadata(true),
-    )
-    .map_err(|error| damaged(&error))?;
-    let schema = schema_of(inferred.schema())?;
-    ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new().with_schema(schema))
-        .map_err(|error| damaged(&error))
-}
-
-/// Types that we read our columns as: the file's own physical types decide whether they fit.
-fn schema_of(inferred: &SchemaRef) -> Result<SchemaRef, TableError> {
-    let ours = schema::arrow_schema();
-    for name in ROW_COLUMNS {
-        if inferred.field_with_name(name).is_err() {
-            return Err(TableError::damaged(format!("no column {name}")));
-        }
-    }
-    let fields: Vec<Field> = inferred
-        .fields()
-        .iter()
-        .map(|field| match ours.field_with_name(field.name()) {
-            Ok(known) => known.clone().with_nullable(field.is_nullable()),
-            Err(_) => field.as_ref().clone(),
-        })
-        .collect();
-    Ok(Arc::new(Schema::new(fields)))
-}
-
-/// Bytes of one row group, at their place in the file.
-struct Span {
-    start: u64,
-    bytes: Bytes,
-    size: u64,
-}
-
-impl Span {
-    fn from(&self, offset: u64) -> Result<Bytes, ParquetError> {
-        let at = offset
-            .checked_sub(self.start)
-            .and_then(|at| usize::try_from(at).ok())
-            .filter(|at| *at <= self.bytes.len())
-            .ok_or_else(|| ParquetError::EOF("outside the row group".to_owned()))?;
-        Ok(self.bytes.slice(at..))
-    }
-}
-
-impl Length for Span {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Span {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let rest = self.from(start)?;
-        if length > rest.len() {
-            return Err(ParquetError::EOF("outside the row group".to_owned()));
-        }
-        Ok(rest.slice(..length))
-    }
-}
-
-/// Runs Parquet code over bytes that may be damaged: its panics become errors.
-fn fence<T>(work: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
-    // What the closure leaves half done is dropped with the error.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(TableError::damaged(format!(
-            "its Parquet cannot be decoded: {text}"
-        )))
-    })
-}
-
-fn damaged(error: &ParquetError) -> TableError {
-    TableError::damaged(error.to_string())
-}
-
-fn cannot_read(error: &io::Error) -> TableError {
-    TableError::Io {
-        action: "reading a table".to_owned(),
-        reason: error.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::row::{Kind, Status};
@@ -479,6 +243,7 @@ mod tests {
     use super::*;
     use crate::location::Location;
     use crate::time::{Instant, Window};
+    use bytes::Bytes;
 
     fn table() -> Table {
         let row = |index: u32| Row {

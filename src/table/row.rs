@@ -97,8 +97,8 @@ pub struct Row {
     pub reference: Instant,
     /// Start and end step.
     pub window: Window,
-    /// Ensemble member; control is 0. `None` where the product has no members.
-    pub member: Option<u16>,
+    /// Ensemble member; control is 0, the negatively perturbed twin of member n is -n. `None` where the product has no members.
+    pub member: Option<i16>,
     /// Index into [`Table::objects`].
     pub object: u32,
     /// Offset of the message.

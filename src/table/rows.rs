@@ -193,7 +193,7 @@ impl<'a> RowReader<'a> {
             member: columns
                 .number
                 .optional(index, column::NUMBER)?
-                .map(|number| u16::try_from(*number))
+                .map(|number| i16::try_from(*number))
                 .transpose()
                 .map_err(|_error| Refusal::Column(column::NUMBER))?,
             object: objects.position(columns, index, self.objects)?,

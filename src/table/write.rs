@@ -186,7 +186,7 @@ fn compare_kinds(a: &NamedKind<'_>, b: &NamedKind<'_>) -> Ordering {
 }
 
 /// What rows of one kind are sorted by, and the row.
-type RowKey = (i64, i64, i64, Option<u16>, u32);
+type RowKey = (i64, i64, i64, Option<i16>, u32);
 
 /// Positions of rows in their final order.
 fn row_order(table: &Table, kinds: &KindOrder<'_>) -> Vec<u32> {

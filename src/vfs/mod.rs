@@ -4,6 +4,7 @@
 //! the name exists, the array's shape says its size. Only reading it fetches anything.
 
 mod inode;
+mod metrics;
 mod mount_tree;
 mod nodes;
 mod ref_tree;

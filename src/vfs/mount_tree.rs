@@ -9,9 +9,10 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 
 use super::inode::{Address, NODES, STORES};
+use super::metrics::metrics;
 use super::nodes::{Item, StoreNodes};
 use super::status::{latest, status};
-use super::top::{Named, Place, ROOT_PLACES, find, stores};
+use super::top::{Named, Place, ROOT_PLACES, STATUS_FILES, find, stores};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
 };
@@ -51,7 +52,9 @@ pub struct MountTree {
     /// The mounted collection, then those as they stood at some instant.
     collections: RwLock<Collections>,
     stores: RwLock<Stores>,
-    status: Mutex<Option<(Clock, Bytes)>>,
+    /// Documents of `.gribfs/` as last made: a reader's pieces come from one.
+    documents: Mutex<HashMap<Place, (Clock, Bytes)>>,
+    mounted: Clock,
     totals: (u64, u64),
 }
 
@@ -81,7 +84,8 @@ impl MountTree {
                 all: vec![(None, collection)],
             }),
             stores: RwLock::default(),
-            status: Mutex::default(),
+            documents: Mutex::default(),
+            mounted: Clock::now(),
             totals,
         }
     }
@@ -163,17 +167,33 @@ impl MountTree {
         Some(number)
     }
 
-    fn status_bytes(&self, fresh: bool) -> Bytes {
-        let mut kept: MutexGuard<'_, _> =
-            self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
+    /// Counters in the text format of Prometheus, as in `.gribfs/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        metrics(&self.reader, self.mounted.elapsed())
+    }
+
+    /// A document of `.gribfs/`: a new one if it is wanted fresh and the last is not.
+    fn document(&self, place: Place, fresh: bool) -> Bytes {
+        let mut documents: MutexGuard<'_, _> = self
+            .documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match documents.get(&place) {
             Some((at, bytes)) if !fresh || at.elapsed() < STATUS_AGE => bytes.clone(),
-            _ => {
-                let text = self
-                    .collection(0)
-                    .map(|collection| status(&self.config.source, &collection, &self.reader));
-                let bytes = Bytes::from(text.unwrap_or_default());
-                *kept = Some((Clock::now(), bytes.clone()));
+            Some(_) | None => {
+                let text = if place == Place::MetricsFile {
+                    self.metrics()
+                } else {
+                    let up = self.mounted.elapsed();
+                    self.collection(0)
+                        .map(|collection| {
+                            status(&self.config.source, &collection, &self.reader, up)
+                        })
+                        .unwrap_or_default()
+                };
+                let bytes = Bytes::from(text);
+                documents.insert(place, (Clock::now(), bytes.clone()));
                 bytes
             }
         }
@@ -220,7 +240,9 @@ impl MountTree {
         let collection = self.collection(address.node).ok_or(Missing::NoSuchInode)?;
         Ok(match place {
             Place::Latest => self.file(inode, latest(&collection).len() as u64, false),
-            Place::StatusFile => self.file(inode, self.status_bytes(true).len() as u64, false),
+            Place::StatusFile | Place::MetricsFile => {
+                self.file(inode, self.document(place, true).len() as u64, false)
+            }
             Place::Root
             | Place::Runs
             | Place::Leads
@@ -406,7 +428,8 @@ impl Tree for MountTree {
             names.extend(shown.map(|(place, name, _)| ((*name).to_owned(), Named::Place(*place))));
         }
         if place == Place::Status {
-            names.push(("status.json".to_owned(), Named::Place(Place::StatusFile)));
+            let files = STATUS_FILES.iter();
+            names.extend(files.map(|(place, name)| ((*name).to_owned(), Named::Place(*place))));
         }
         for (number, (name, named)) in names
             .into_iter()
@@ -460,6 +483,7 @@ impl Tree for MountTree {
             Answer::Now(Err(ReadFailure {
                 kind: FailureKind::Internal,
                 message,
+                object: None,
             }))
         };
         if address.store == 0 {
@@ -469,8 +493,8 @@ impl Tree for MountTree {
                     offset,
                     size,
                 ))),
-                (Some(Place::StatusFile), _) => {
-                    Answer::Now(Ok(Self::slice(&self.status_bytes(false), offset, size)))
+                (Some(place @ (Place::StatusFile | Place::MetricsFile)), _) => {
+                    Answer::Now(Ok(Self::slice(&self.document(place, false), offset, size)))
                 }
                 _ => lost(),
             };

@@ -422,6 +422,7 @@ impl Tree for RefTree {
         let lost = || {
             Answer::Now(Err(ReadFailure {
                 kind: FailureKind::Internal,
+                object: None,
                 message: format!("no file has the inode {inode}"),
             }))
         };

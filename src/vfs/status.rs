@@ -1,9 +1,11 @@
 //! The files that change: `latest` and `.gribfs/status.json`.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use crate::dataset::Collection;
-use crate::store::FieldReader;
+use crate::store::{DiskStatistics, FieldReader, HealStatistics};
 
 /// `latest`: the name of the newest complete run, a line of text; of the newest run where the table calls none complete; empty if
 /// there is no run.
@@ -17,7 +19,12 @@ pub(super) fn latest(collection: &Collection) -> String {
 }
 
 /// `.gribfs/status.json`: what is mounted, counters, and the last failures with their causes.
-pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader) -> String {
+pub(super) fn status(
+    source: &str,
+    collection: &Collection,
+    reader: &FieldReader,
+    uptime: Duration,
+) -> String {
     let statistics = reader.statistics();
     let counters = reader.storage().counters();
     let failures: Vec<_> = statistics
@@ -40,6 +47,7 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
     let document = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "source": source,
+        "uptime_seconds": uptime.as_secs(),
         "runs": collection.runs.iter().map(|run| run.path_name()).collect::<Vec<_>>(),
         "rows": collection.table.rows.len(),
         "arrays": arrays,
@@ -52,11 +60,19 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
             "unread_bytes": statistics.ahead_standing_bytes,
             "wasted_bytes": statistics.ahead_lost_bytes,
         },
+        "disk_cache": statistics.disk.as_ref().map(disk),
+        "stale_indexes": healing(&statistics.healing),
         "storage": {
             "requests": counters.requests,
             "bytes": counters.bytes,
             "retries": counters.retries,
+            "throttled": counters.throttled,
             "failures": counters.failures,
+            "hedges": counters.hedges,
+            "answered_by_mirrors": counters.mirrored,
+            "joined_ranges": counters.joined,
+            "gap_bytes": counters.gap_bytes,
+            "origins": origins(reader),
         },
         "failures": statistics.failures,
         "last_failures": failures,
@@ -64,6 +80,69 @@ pub(super) fn status(source: &str, collection: &Collection, reader: &FieldReader
     serde_json::to_string_pretty(&document)
         .map(|text| text + "\n")
         .unwrap_or_default()
+}
+
+/// How each origin is doing: limits, speed, cost.
+fn origins(reader: &FieldReader) -> Value {
+    let ms = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0);
+    reader
+        .storage()
+        .origins()
+        .into_iter()
+        .map(|at| {
+            json!({
+                "origin": at.origin,
+                "requests": at.counters.requests,
+                "bytes": at.counters.bytes,
+                "retries": at.counters.retries,
+                "throttled": at.counters.throttled,
+                "in_flight": at.in_flight,
+                "limit": at.limit,
+                "answer_ms": { "p50": ms(at.p50), "p95": ms(at.p95) },
+                "down": at.is_down,
+            })
+        })
+        .collect()
+}
+
+/// The disk cache's counters: this mount's, but for `bytes`, which are those of all mounts that share it.
+fn disk(disk: &DiskStatistics) -> Value {
+    json!({
+        "hits": disk.hits,
+        "hit_bytes": disk.hit_bytes,
+        "offline_hits": disk.offline_hits,
+        "misses": disk.misses,
+        "written": disk.written,
+        "written_bytes": disk.written_bytes,
+        "skipped": disk.skipped,
+        "evicted": disk.evicted,
+        "evicted_bytes": disk.evicted_bytes,
+        "corrupt": disk.corrupt,
+        "errors": disk.errors,
+        "bytes": disk.bytes,
+        "limit_bytes": disk.limit_bytes,
+    })
+}
+
+/// Objects whose messages are not where the index says.
+fn healing(healing: &HealStatistics) -> Value {
+    let last = healing.recent.iter().map(|healed| {
+        json!({
+            "object": healed.object,
+            "searched": crate::time::Instant(healed.at_seconds).to_string(),
+            "requests": healed.requests,
+            "moved": healed.moved,
+            "absent": healed.absent,
+            "ambiguous": healed.ambiguous,
+            "from_side_file": healed.from_side_file,
+        })
+    });
+    json!({
+        "healed_objects": healing.objects,
+        "searches": healing.rescans,
+        "fields_read": healing.fields,
+        "last": last.collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]

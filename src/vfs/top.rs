@@ -7,7 +7,7 @@ use crate::slices::SliceKind;
 use crate::time::Instant;
 
 /// A place above the stores; its number is the local part of the inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// The root, or the root of `asof/<instant>`.
     Root = 1,
@@ -25,6 +25,8 @@ pub(super) enum Place {
     Latest = 7,
     /// `.gribfs/status.json`.
     StatusFile = 8,
+    /// `.gribfs/metrics`.
+    MetricsFile = 9,
 }
 
 impl Place {
@@ -38,18 +40,19 @@ impl Place {
             Self::Status,
             Self::Latest,
             Self::StatusFile,
+            Self::MetricsFile,
         ]
         .into_iter()
         .find(|place| *place as u64 == local)
     }
 
     pub(super) const fn is_directory(self) -> bool {
-        !matches!(self, Self::Latest | Self::StatusFile)
+        !matches!(self, Self::Latest | Self::StatusFile | Self::MetricsFile)
     }
 
     pub(super) const fn parent(self) -> Self {
         match self {
-            Self::StatusFile => Self::Status,
+            Self::StatusFile | Self::MetricsFile => Self::Status,
             Self::Root
             | Self::Runs
             | Self::Leads
@@ -86,6 +89,12 @@ pub(super) const ROOT_PLACES: [(Place, &str, bool); 6] = [
     (Place::Status, ".gribfs", true),
 ];
 
+/// The files of `.gribfs/`.
+pub(super) const STATUS_FILES: [(Place, &str); 2] = [
+    (Place::StatusFile, "status.json"),
+    (Place::MetricsFile, "metrics"),
+];
+
 /// What `name` stands for in `place` of a collection.
 pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool) -> Option<Named> {
     match place {
@@ -117,8 +126,11 @@ pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool
                 .is_some_and(|first| *first <= instant);
             (instant.path_name() == name && some).then_some(Named::AsOf(instant))
         }
-        Place::Status => (name == "status.json").then_some(Named::Place(Place::StatusFile)),
-        Place::Latest | Place::StatusFile => None,
+        Place::Status => STATUS_FILES
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(place, _)| Named::Place(*place)),
+        Place::Latest | Place::StatusFile | Place::MetricsFile => None,
     }
 }
 
@@ -160,7 +172,9 @@ pub(super) fn stores(place: Place, collection: &Collection) -> Vec<SliceKind> {
             .into_iter()
             .map(SliceKind::Valid)
             .collect(),
-        Place::AsOf | Place::Status | Place::Latest | Place::StatusFile => Vec::new(),
+        Place::AsOf | Place::Status | Place::Latest | Place::StatusFile | Place::MetricsFile => {
+            Vec::new()
+        }
     }
 }
 

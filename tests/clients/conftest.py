@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -17,6 +18,11 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 ARCHIVE = ROOT / "tests/data/archive"
 TEST_DATA = pathlib.Path(os.environ.get("GRIBFS_TEST_DATA", ROOT.parent / "shared/data"))
+
+# What mounts learn of archives (corrections of stale indexes) must not outlive the tests, nor reach the next ones.
+STATE = tempfile.TemporaryDirectory(prefix="gribfs-test-state-")
+os.environ["XDG_STATE_HOME"] = STATE.name
+os.environ.pop("STATE_DIRECTORY", None)
 
 sys.path.insert(0, str(HERE))
 import readers  # noqa: E402

@@ -7,15 +7,23 @@
 
 | fault | what a GET of that path gives |
 |---|---|
-| 404, 403, 500, 503 | that status |
+| 404, 403, 500, 503, ... | that status |
+| reset | the connection is closed before an answer |
 | cut | the right headers, then half of the bytes, then the connection is closed |
+| stall | the right headers, then half of the bytes, then nothing for 30 s |
+| slow | the right bytes after a second |
+| whole | status 200 and the whole object, whatever the range |
+| shifted | a well-formed answer that holds the bytes one further on |
 | short | a well-formed answer that holds half of the bytes asked for |
 | etag | the right bytes under another ETag; a conditional request fails with 412 |
 | grown | the right bytes, but the object is 1000 bytes longer, under another ETag |
 | garbage | bytes that are no GRIB, of the right number |
 | page | status 200 and a page of HTML |
+| moved | a redirect to a page of HTML |
 | hang | nothing for 30 s |
 | bytes | `fault(path, "bytes", body)`: the object holds other bytes, under the same ETag |
+
+`fault(path, kind, times=2)` lasts for so many requests.
 """
 
 import collections
@@ -46,7 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, with_body):
         home = self.server.home
         path = urllib.parse.unquote(self.path.partition("?")[0]).lstrip("/")
-        kind, other = home.faults.get(path, (None, None))
+        kind, other = home.fault_of(path)
         asked = self.headers.get("Range")
 
         def send(status, body=b"", headers=(), cut=None):
@@ -58,6 +66,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             if with_body:
                 self.wfile.write(body if cut is None else body[:cut])
+            if kind == "stall":
+                home.stopping.wait(30)
             if cut is not None:
                 self.close_connection = True
 
@@ -68,7 +78,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             home.stopping.wait(30)
             self.close_connection = True
             return
-        if kind in ("404", "403", "500", "503"):
+        if kind == "reset":
+            home.requests.append(Request(self.command, path, asked, 0))
+            self.close_connection = True
+            return
+        if kind == "slow":
+            time.sleep(1)
+        if kind == "moved":
+            home.fault("login", "page")
+            send(302, b"", [("Location", home.url("login"))])
+            return
+        if kind and kind.isdecimal():
             send(int(kind), b"<html>no</html>", [("Content-Type", "text/html")])
             return
         if kind == "page":
@@ -93,8 +113,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             send(412, b"", headers)
             return
         found = re.fullmatch(r"bytes=(\d*)-(\d*)", asked or "")
-        if not found:
-            send(200, body, headers, cut=len(body) // 2 if kind == "cut" else None)
+        if not found or kind == "whole":
+            send(200, body, headers, cut=len(body) // 2 if kind in ("cut", "stall") else None)
             return
         first, last = found.groups()
         if first == "":
@@ -106,9 +126,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if kind == "short":
             end = start + (end - start) // 2
+        if kind == "shifted":
+            start, end = start + 1, end + 1
         part = body[start:end]
         headers.append(("Content-Range", f"bytes {start}-{end - 1}/{len(body)}"))
-        send(206, part, headers, cut=len(part) // 2 if kind == "cut" else None)
+        send(206, part, headers, cut=len(part) // 2 if kind in ("cut", "stall") else None)
 
 
 class Server:
@@ -117,6 +139,7 @@ class Server:
     def __init__(self, folder, latency=0.0):
         self.folder, self.latency = pathlib.Path(folder), latency  # seconds before each answer
         self.faults, self.objects, self.requests, self.stopping = {}, {}, [], threading.Event()
+        self.lock = threading.Lock()
 
     def __enter__(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -139,8 +162,19 @@ class Server:
     def url(self, path):
         return f"http://127.0.0.1:{self.server.server_address[1]}/{path}"
 
-    def fault(self, path, kind, body=None):
-        self.faults[path] = (kind, body)
+    def fault(self, path, kind, body=None, times=None):
+        self.faults[path] = [kind, body, times]
+
+    def fault_of(self, path):
+        """Kind and body of the fault of the next request of a path; (None, None) if there is none."""
+        with self.lock:
+            kind, body, times = self.faults.get(path, (None, None, None))
+            if times is not None:
+                if times == 1:
+                    del self.faults[path]
+                else:
+                    self.faults[path][2] = times - 1
+            return kind, body
 
     def heal(self):
         self.faults.clear()

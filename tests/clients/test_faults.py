@@ -12,6 +12,7 @@ import eccodes
 import numpy as np
 import oracle
 import pytest
+import server
 from conftest import ARCHIVE
 
 GFS = ARCHIVE / "gfs.20261122"
@@ -144,7 +145,8 @@ def changed_header(name, value, of=T2M):
 FAULTS = {
     "404": (errno.EIO, None), "403": (errno.EACCES, None), "500": (errno.EIO, None), "503": (errno.EIO, None),
     "cut": (errno.EIO, None), "short": (errno.EIO, None), "garbage": (errno.EIO, None), "page": (errno.EIO, None),
-    "hang": (errno.ETIMEDOUT, None),
+    "429": (errno.EIO, None), "416": (errno.EIO, None), "reset": (errno.EIO, None), "whole": (errno.EIO, None), "shifted": (errno.EIO, None),
+    "moved": (errno.EIO, None), "hang": (errno.ETIMEDOUT, None), "stall": (errno.ETIMEDOUT, None),
     "other-parameter": (errno.EIO, lambda: changed_header("parameterNumber", 6)),
     "other-step": (errno.EIO, lambda: changed_header("forecastTime", 9)),
     "other-run": (errno.EIO, lambda: changed_header("dataTime", 600)),
@@ -158,7 +160,8 @@ def test_a_fault_is_an_errno_and_the_mount_serves_on(fault, store, http):
     http.fault(F006, "bytes" if body else fault, body() if body else None)
     got = errno_of(chunk(store, "t2m"))
     assert got == wanted, f"{errno.errorcode.get(got, got)}, not {errno.errorcode[wanted]}\n{store.mount.log()}"
-    log = [line for line in store.mount.log().splitlines() if F006 in line]
+    # What healing found is a line of its own.
+    log = [line for line in store.mount.log().splitlines() if F006 in line and "the index is stale" not in line]
     assert log, f"the log does not name the object:\n{store.mount.log()}"
     assert len(log) == 1, f"one line per failure, not {len(log)}:\n{store.mount.log()}"
     assert str(T2M.offset) in log[0], log[0]
@@ -166,6 +169,39 @@ def test_a_fault_is_an_errno_and_the_mount_serves_on(fault, store, http):
     http.forget()
     assert read_soon(chunk(store, "t2m")) == T2M.values.tobytes(), "a failure must not stick"
     assert chunk(store, "u10").read_bytes() == U10.values.tobytes()
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "429", "reset", "cut", "slow"])
+def test_a_fault_that_passes_is_not_seen(fault, store, http):
+    http.fault(F006, fault, times=1)
+    assert chunk(store, "t2m").read_bytes() == T2M.values.tobytes(), store.mount.log()
+    assert len(http.requests) == (1 if fault == "slow" else 2)
+
+
+def test_a_hundred_failures_of_one_object_are_one_line_of_the_log(store, http):
+    http.fault(F006, "404")
+    names = [name for name in os.listdir(store) if chunk(store, name).exists()]
+    failed = 0
+    for _ in range(20):
+        failed += sum(errno_of(chunk(store, name)) == errno.EIO for name in names)
+    assert failed >= 100
+    assert len([line for line in store.mount.log().splitlines() if F006 in line]) == 1, store.mount.log()
+
+
+def test_a_mirror_serves_what_the_first_origin_has_not(table, mount, http):
+    with server.Server(ARCHIVE) as other:
+        store = mount(table, "--mirror", f"{http.url('')}={other.url('')}", "--timeout", "5", foreground=True) / "run_time.zarr"
+        assert chunk(store, "t2m").read_bytes() == T2M.values.tobytes()
+        assert not other.requests, "the first is well"
+        for fault in ("404", "503", "hang", "page"):
+            http.fault(F006, fault)
+            name = {"404": "u10", "503": "v10", "hang": "r2", "page": "prmsl"}[fault]
+            assert errno_of(chunk(store, name)) is None, fault
+        assert len(other.requests) == 4
+
+
+def test_a_mirror_that_is_none_is_wrong_usage(table, gribfs, tmp_path):
+    assert "URL=URL" in gribfs("mount", table, tmp_path, "--mirror", "s3://a", code=2).stderr
 
 
 @pytest.mark.parametrize("fault", ["etag", "grown"])

@@ -50,7 +50,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
         ],
-        &["tokio"],
+        &["rustix", "tokio"],
     ),
     (
         "vfs",
@@ -65,7 +65,17 @@ const HOUSE: &[Rule] = &[
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
     ("config", &["location", "storage"], &[]),
-    ("telemetry", &[], &["tracing_subscriber"]),
+    (
+        "telemetry",
+        &[],
+        &[
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+            "tokio",
+            "tracing_subscriber",
+        ],
+    ),
     (
         "cli",
         &[
@@ -86,7 +96,7 @@ const HOUSE: &[Rule] = &[
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "tokio"],
+        &["clap", "indicatif", "libc", "tokio"],
     ),
 ];
 
@@ -98,6 +108,9 @@ const FENCED: &[&str] = &[
     "clap",
     "fuser",
     "gribberish",
+    "http_body_util",
+    "hyper",
+    "hyper_util",
     "jpeg2k",
     "indicatif",
     "libc",

@@ -153,6 +153,7 @@ impl FakeTree {
         ReadFailure {
             kind,
             message: format!("planted failure {kind:?} of inode {inode}"),
+            object: None,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What is fetched ahead of readers, and what memory it may take.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use gribfs::store::ReaderConfig;
+use gribfs::store::{FieldReader, Read, ReaderConfig};
 use gribfs::vfs::MountTree;
 use gribfs::vfs::tree::{Answer, Tree as _};
 
@@ -49,7 +50,7 @@ fn without_look_ahead() -> ReaderConfig {
 fn a_serial_walk_is_fetched_ahead_each_message_once() {
     let bed = Bed::new();
     let table = bed.index().0;
-    let plain = bed.show_with(table.clone(), &without_look_ahead());
+    let plain = bed.show_with(Arc::clone(&table), &without_look_ahead());
     let keys = chunks(&plain);
     let expected: Vec<_> = keys
         .iter()
@@ -112,7 +113,7 @@ fn what_failed_ahead_of_its_reader_is_tried_again_by_it() {
 fn with_memory_for_one_field_all_readers_finish_one_after_the_other() {
     let bed = Bed::new();
     let table = bed.index().0;
-    let keys = chunks(&bed.show_with(table.clone(), &without_look_ahead()));
+    let keys = chunks(&bed.show_with(Arc::clone(&table), &without_look_ahead()));
     let tight = ReaderConfig {
         memory_bytes: 60_000,
         ..ReaderConfig::default()
@@ -140,4 +141,50 @@ fn with_memory_for_one_field_all_readers_finish_one_after_the_other() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let peak = status["memory"]["peak_bytes"].as_u64().unwrap();
     assert!(peak > 0 && peak <= 60_000, "{peak}");
+}
+
+#[test]
+fn neighbours_that_are_fetched_ahead_share_a_request() {
+    let bed = Bed::new();
+    let table = bed.index().0;
+    let reader = FieldReader::new(
+        Arc::clone(&table),
+        bed.storage.clone(),
+        bed.runtime.handle().clone(),
+        &ReaderConfig::default(),
+    );
+    // The messages of one file, one behind the other, as if they were an axis.
+    let object = table.rows.first().unwrap().object;
+    let mut rows: Vec<u32> = (0..u32::try_from(table.rows.len()).unwrap())
+        .filter(|row| table.rows[*row as usize].object == object)
+        .collect();
+    rows.sort_by_key(|row| table.rows[*row as usize].offset);
+    rows.dedup_by_key(|row| table.rows[*row as usize].offset);
+    let row_of = |chunk: u64| rows.get(usize::try_from(chunk).unwrap()).copied();
+    bed.server.forget();
+    bed.server.latency(Duration::from_millis(10));
+    let mut bytes = 0;
+    for (chunk, row) in rows.iter().enumerate() {
+        let read = reader.read(*row, 4);
+        let waited = matches!(read, Read::Later(_));
+        reader.step(1, &[rows.len() as u64], chunk as u64, waited, row_of);
+        let field = match read {
+            Read::Now(field) => field.unwrap(),
+            Read::Later(field) => bed.runtime.block_on(field).unwrap(),
+        };
+        bytes += field.len();
+    }
+    assert!(bytes > 0 && rows.len() >= 10);
+    let statistics = reader.statistics();
+    assert_eq!(statistics.fields, rows.len() as u64);
+    let requests = bed.server.requests().len();
+    assert!(
+        requests < rows.len() / 2,
+        "{requests} requests for {} neighbours",
+        rows.len()
+    );
+    assert_eq!(
+        (statistics.ahead_standing_bytes, statistics.ahead_lost_bytes),
+        (0, 0)
+    );
 }

@@ -4,11 +4,15 @@
 #[cfg(test)]
 mod architecture; // the house of the code
 #[cfg(test)]
+mod decode_buffers; // buffers that are used again
+#[cfg(test)]
 mod decode_corpus; // decoded values against ecCodes
 #[cfg(test)]
 mod decode_hostile; // hostile bytes into the decoder
 #[cfg(test)]
 mod decode_packings;
+#[cfg(test)]
+mod disk_cache; // messages on disk: crashes, broken files, full disks, no network
 #[cfg(test)]
 mod fuse_life; // mounting, unmounting, crashes
 #[cfg(test)]
@@ -37,6 +41,8 @@ mod naming; // names against ecCodes'
 mod refs; // reference sets, hostile ones too
 #[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
+#[cfg(test)]
+mod stale_index; // messages that are not where the index says
 #[cfg(test)]
 mod storage; // ranged reads, retries, faults
 #[cfg(test)]

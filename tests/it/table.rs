@@ -116,7 +116,7 @@ fn object(url: &str) -> Object {
     }
 }
 
-fn placed(kind: u32, step_hours: i64, member: Option<u16>, object: u32) -> Row {
+fn placed(kind: u32, step_hours: i64, member: Option<i16>, object: u32) -> Row {
     Row {
         kind,
         reference: run(),
@@ -140,7 +140,7 @@ fn grid() -> GridRecord {
 /// Files whose messages lie in an order of their own, each file with every kind for all `members`.
 fn product(
     kind_count: usize,
-    files: impl Iterator<Item = (i64, Vec<Option<u16>>, String)>,
+    files: impl Iterator<Item = (i64, Vec<Option<i16>>, String)>,
     sizes: std::ops::Range<u64>,
     listed: bool,
 ) -> Table {
@@ -182,7 +182,7 @@ fn product(
 
 fn gefs(listed: bool) -> Table {
     let files = (0..81).flat_map(|step| {
-        (1..=30_u16).map(move |member| {
+        (1..=30_i16).map(move |member| {
             let hours = 3 * step;
             let url = format!(
                 "s3://noaa-gefs-pds/gefs.20261122/00/atmos/pgrb2ap5/gep{member:02}.t00z.pgrb2a.0p50.f{hours:03}"
@@ -570,7 +570,7 @@ prop_compose! {
         hour in -30_i64..30,
         end in -100_000_i64..10_000_000,
         length_of_window in 0_i64..100_000,
-        member in prop::option::of(0_u16..=u16::MAX),
+        member in prop::option::of(i16::MIN..=i16::MAX),
         object in 0_u32..3,
         offset in 0_u64..=i64::MAX as u64,
         length in prop::option::of(0_u64..=i64::MAX as u64),

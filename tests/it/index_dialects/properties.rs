@@ -197,7 +197,7 @@ proptest! {
             (
                 prop::collection::btree_map("[a-z]{2,8}", "[ -~\u{e9}]{0,8}", 0..6),
                 0_u64..1 << 40, 1_u64..1 << 30, 0_i64..40_000, prop::option::of(0_i64..40_000),
-                prop::option::of(any::<u16>()), any::<bool>(),
+                prop::option::of(0_u16..=32_767), any::<bool>(),
             ),
             1..10,
         )

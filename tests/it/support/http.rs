@@ -32,6 +32,14 @@ pub(crate) struct Seen {
     pub(crate) range: Option<String>,
     /// The `Authorization` header: whether the request was signed.
     pub(crate) authorization: Option<String>,
+    headers: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// A header by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
 }
 
 /// What goes wrong. `Fault::X` is for ever, `Fault::X.times(n)` for the next n requests of that path.
@@ -49,6 +57,12 @@ pub(crate) enum Fault {
     Hang,
     /// Headers and this percentage of the body come, then nothing.
     Stall(usize),
+    /// So many bytes of the head of the answer come, then the connection is cut.
+    CutHead(usize),
+    /// So many bytes of the head of the answer come, then nothing.
+    StallHead(usize),
+    /// The body comes in pieces of so many bytes with pauses of so long.
+    Drip(usize, Duration),
     /// The answer comes after this time.
     Slow(Duration),
     /// Status 200 and the whole object, whatever the range.
@@ -59,6 +73,8 @@ pub(crate) enum Fault {
     UnknownSize,
     /// Another `ETag` than before, and the same bytes.
     OtherETag,
+    /// No `ETag`.
+    NoETag,
     /// The right length, but the byte at this offset of the body is changed.
     Flip(usize),
     /// Status 200 and a web page.
@@ -103,6 +119,7 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     connections: Mutex<Vec<TcpStream>>,
     latency: Mutex<Duration>,
+    open_connections: AtomicUsize,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     webdav: AtomicBool,
@@ -147,9 +164,11 @@ impl TestServer {
                 }
                 let shared = Arc::clone(&accepting);
                 std::thread::spawn(move || {
+                    shared.open_connections.fetch_add(1, Ordering::SeqCst);
                     // A client that leaves is an ordinary end.
                     let _ended = shared.serve(&stream);
                     let _closed = stream.shutdown(Shutdown::Both);
+                    shared.open_connections.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
@@ -223,6 +242,11 @@ impl TestServer {
         lock(&self.shared.connections).len()
     }
 
+    /// Connections that are open now.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.shared.open_connections.load(Ordering::SeqCst)
+    }
+
     /// Most requests that were being answered at one time.
     pub(crate) fn most_in_flight(&self) -> usize {
         self.shared.most_in_flight.load(Ordering::SeqCst)
@@ -285,6 +309,7 @@ impl Shared {
                 path: target,
                 range: request.headers.get("range").cloned(),
                 authorization: request.headers.get("authorization").cloned(),
+                headers: request.headers.clone().into_iter().collect(),
             });
             let latency = *lock(&self.latency);
             std::thread::sleep(latency);
@@ -309,6 +334,15 @@ impl Shared {
                 return send(stream, *status, headers, body.as_bytes());
             }
             Some(Fault::Reset) => return Ok(false),
+            Some(Fault::CutHead(bytes) | Fault::StallHead(bytes)) => {
+                let head =
+                    b"HTTP/1.1 206 Partial Content\r\nContent-Type: application/octet-stream\r\n";
+                (&mut &*stream).write_all(&head[..*bytes])?;
+                return match fault {
+                    Some(Fault::StallHead(_)) => wait_for_end(stream),
+                    _ => Ok(false),
+                };
+            }
             Some(Fault::Hang) => return wait_for_end(stream),
             Some(Fault::Page) => {
                 let headers = vec!["Content-Type: text/html; charset=utf-8".to_owned()];
@@ -354,11 +388,12 @@ impl Shared {
             Some(Fault::OtherETag) => "\"other\"",
             _ => object.etag.as_str(),
         };
-        let mut headers = vec![
-            format!("ETag: {etag}"),
+        let tag = (!matches!(fault, Some(Fault::NoETag))).then(|| format!("ETag: {etag}"));
+        let mut headers: Vec<String> = tag.into_iter().collect();
+        headers.extend([
             "Last-Modified: Sun, 22 Nov 2026 06:00:00 GMT".to_owned(),
             "Accept-Ranges: bytes".to_owned(),
-        ];
+        ]);
         let range = request
             .headers
             .get("range")
@@ -401,6 +436,15 @@ impl Shared {
                 write_head(stream, status, &headers)?;
                 (&mut &*stream).write_all(&body[..sent])?;
                 wait_for_end(stream)
+            }
+            Some(Fault::Drip(bytes, pause)) => {
+                headers.push(format!("Content-Length: {}", body.len()));
+                write_head(stream, status, &headers)?;
+                for piece in body.chunks(*bytes) {
+                    (&mut &*stream).write_all(piece)?;
+                    std::thread::sleep(*pause);
+                }
+                Ok(true)
             }
             Some(Fault::Flip(offset)) => {
                 if let Some(byte) = body.get_mut(*offset) {
