@@ -15,6 +15,7 @@ pub mod fuse;
 pub mod grib;
 pub mod index;
 pub mod location;
+pub mod refs;
 pub mod scan;
 pub mod slices;
 pub mod storage;

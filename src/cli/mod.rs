@@ -14,13 +14,16 @@ macro_rules! say {
 mod allocator;
 mod demo;
 mod demo_archive;
+mod export;
 mod follow;
 mod index;
 mod info;
 mod mount;
 mod output;
+mod refs;
 mod selection;
 mod umount;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -53,12 +56,16 @@ struct Cli {
 enum Command {
     /// Build or extend an index table from the index files beside GRIB files
     Index(index::IndexArgs),
-    /// Mount a table at a directory
+    /// Mount a table or a reference set at a directory
     Mount(mount::MountArgs),
     /// Unmount a directory
     Umount(umount::UmountArgs),
     /// Tell what is in a table
     Info(info::InfoArgs),
+    /// Write references to a slice of a table for programs that read kerchunk's formats
+    Export(export::ExportArgs),
+    /// Check references against the archive: what is dead, stale, wrong or unreadable
+    Verify(verify::VerifyArgs),
     /// Make a small forecast archive, index it, mount it, and show how to read it
     Demo(demo::DemoArgs),
 }
@@ -143,6 +150,8 @@ pub fn main() -> ExitCode {
         Command::Mount(args) => mount::run(&args),
         Command::Umount(args) => umount::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

@@ -1,4 +1,4 @@
-//! `gribfs mount`: a table at a directory, in the background once it answers.
+//! `gribfs mount`: a table or a reference set at a directory, in the background once it answers.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,7 +13,8 @@ use super::selection::SelectionArgs;
 use super::view::ViewArgs;
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
-use crate::dataset::Collection;
+use crate::dataset::archive::{RowSource, rows_of};
+use crate::dataset::{Archive, Collection};
 use crate::fuse::daemon::{self, DaemonError};
 use crate::fuse::{
     Ended, MountConfig, MountError, Session, Signals, mount, open_files_limit, options,
@@ -24,7 +25,8 @@ use crate::storage::Storage;
 use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
 use crate::telemetry::endpoint;
 use crate::time::Instant;
-use crate::vfs::{Follow, MountTree, TreeConfig};
+use crate::vfs::tree::Tree;
+use crate::vfs::{Follow, MountTree, RefTree, TreeConfig};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -33,10 +35,11 @@ Examples:
   gribfs mount gfs.parquet /mnt/gfs --variable t2m,gh --level 500 --step 0h..48h
   gribfs mount tables/ /mnt/gfs --follow
   python3 -c 'import xarray; print(xarray.open_zarr(\"/mnt/gfs/best_available.zarr\"))'
+  gribfs mount refs.json /mnt/refs
   gribfs umount /mnt/gfs")]
 pub(super) struct MountArgs {
-    /// Table: a file X.parquet, a directory of tables, or a URL
-    #[arg(value_name = "TABLE")]
+    /// Table (a file X.parquet, a directory of tables) or reference set (kerchunk, GIK: a file, a directory, a pattern), or its URL
+    #[arg(value_name = "SOURCE")]
     source: String,
     /// Empty directory to mount at
     #[arg(value_name = "DIR")]
@@ -53,6 +56,9 @@ pub(super) struct MountArgs {
     /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
     #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
     look_ahead: usize,
+    /// Directory below which a reference set may name files, besides its own (repeatable)
+    #[arg(long, value_name = "DIR")]
+    allow_root: Vec<PathBuf>,
     /// Serve the counters of .gribfs/metrics over HTTP at this address or port of 127.0.0.1
     #[arg(long, value_name = "ADDRESS", value_parser = endpoint::address)]
     metrics_addr: Option<SocketAddr>,
@@ -187,12 +193,7 @@ fn start(
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let signals = Signals::listen(runtime.handle())
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
-    let tree = tree(args, &source, storage, runtime)?;
-    if let Some(address) = args.metrics_addr {
-        let shown = Arc::clone(&tree);
-        endpoint::serve(address, runtime.handle(), move || shown.metrics())
-            .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))?;
-    }
+    let tree = tree_of(args, &source, storage, runtime)?;
     let mut mount_config = MountConfig {
         source_name: source.as_str().to_owned(),
         ..MountConfig::default()
@@ -216,6 +217,44 @@ fn start(
     Ok((session, signals))
 }
 
+/// The tree of whatever the source is: told by its content.
+fn tree_of(
+    args: &MountArgs,
+    source: &Location,
+    storage: Storage,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Arc<dyn Tree>, Failure> {
+    let opened = super::refs::open(&args.source, source, &storage, runtime, &args.allow_root)?;
+    let tree = match opened {
+        super::refs::Opened::Set(reader) => {
+            if args.metrics_addr.is_some() || args.cache_dir.is_some() || args.follow {
+                return Err(Failure::usage(
+                    "--metrics-addr, --cache-dir and --follow are for tables, not for reference sets",
+                ));
+            }
+            let shown = RefTree::new(reader, source.to_string(), now().seconds());
+            return Ok(Arc::new(shown));
+        }
+        super::refs::Opened::Table(table, _) => {
+            if args.follow {
+                return Err(Failure::usage("--follow is for tables, not for a k_index"));
+            }
+            let table = Arc::new(*table);
+            let collection = shown(args, source, &Archive::of_table(Arc::clone(&table)))?;
+            let rows = rows_of(table);
+            show(args, source, storage, runtime, collection, rows, None)?
+        }
+        super::refs::Opened::Other => tree(args, source, storage, runtime)?,
+    };
+    if let Some(address) = args.metrics_addr {
+        let shown = Arc::clone(&tree);
+        endpoint::serve(address, runtime.handle(), move || shown.metrics())
+            .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))?;
+    }
+    Ok(tree)
+}
+
+/// The tree of a table, a directory of tables or a prefix.
 fn tree(
     args: &MountArgs,
     source: &Location,
@@ -237,6 +276,25 @@ fn tree(
         None => mounted(args, source, &found)?,
         Some(follow) => followed(args, &found, follow)?,
     };
+    let rows = library.rows();
+    let tree = show(args, source, storage, runtime, collection, rows, follow)?;
+    if let Some(watch) = watch {
+        let task = keep_up(Arc::clone(&tree), library, watch, found.bad);
+        runtime.spawn(task);
+    }
+    Ok(tree)
+}
+
+/// Shows a collection whose rows come from `rows`.
+fn show(
+    args: &MountArgs,
+    source: &Location,
+    storage: Storage,
+    runtime: &tokio::runtime::Runtime,
+    collection: Collection,
+    rows: Arc<dyn RowSource>,
+    follow: Option<Follow>,
+) -> Result<Arc<MountTree>, Failure> {
     // The background process leaves this directory.
     let here = config::working_directory().unwrap_or_default();
     let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
@@ -255,7 +313,7 @@ fn tree(
         view: collection.selection.view.clone(),
         ..ReaderConfig::default()
     };
-    let reader = FieldReader::new(library.rows(), storage, handle, &reader_config);
+    let reader = FieldReader::new(rows, storage, runtime.handle().clone(), &reader_config);
     let tree_config = TreeConfig {
         source: source.to_string(),
         best: args.view.best(),
@@ -265,12 +323,7 @@ fn tree(
         modified_seconds: now().seconds(),
     };
     let tree = MountTree::new(Arc::new(collection), Arc::new(reader), tree_config);
-    let tree = Arc::new(tree);
-    if let Some(watch) = watch {
-        let task = keep_up(Arc::clone(&tree), library, watch, found.bad);
-        runtime.spawn(task);
-    }
-    Ok(tree)
+    Ok(Arc::new(tree))
 }
 
 fn disk_cache(directory: &Path, limit_bytes: u64) -> Result<Arc<DiskCache>, Failure> {
@@ -290,7 +343,16 @@ fn mounted(args: &MountArgs, source: &Location, found: &Found) -> Result<Collect
     if found.archive.parts.is_empty() {
         return Err(load_failure(&SaveError::Empty(source.clone())));
     }
-    let collection = Collection::build(Arc::clone(&found.archive), args.view.as_of);
+    shown(args, source, &found.archive)
+}
+
+/// The part of an archive that is asked for; there must be some.
+fn shown(
+    args: &MountArgs,
+    source: &Location,
+    archive: &Arc<Archive>,
+) -> Result<Collection, Failure> {
+    let collection = Collection::build(Arc::clone(archive), args.view.as_of);
     if let (true, Some(as_of)) = (collection.runs.is_empty(), args.view.as_of) {
         return Err(Failure::usage(format!(
             "--as-of {}: no run is as old as that",

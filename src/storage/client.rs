@@ -2,8 +2,10 @@
 //!
 //! TLS is rustls with ring; certificates are the system's. Proxies come from the usual variables of the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::addresses;
 use super::config::StorageConfig;
 use super::error::{ErrorKind, Fault};
 
@@ -28,12 +30,15 @@ pub(super) fn build(config: &StorageConfig) -> Result<reqwest::Client, Fault> {
             // congestion window, its flow control, its lost packets; as many connections do not, and they stay open.
             .http1_only()
             .referer(false)
+            .dns_resolver(Arc::new(addresses::Resolver))
             .redirect(reqwest::redirect::Policy::custom(|attempt| {
                 let left_tls = attempt.previous().last().is_some_and(|from| {
                     from.scheme() == "https" && attempt.url().scheme() != "https"
                 });
                 if left_tls {
                     attempt.error("redirected from https to http")
+                } else if !addresses::may_follow(attempt.url().host().as_ref()) {
+                    attempt.error("redirected to a link-local or metadata address")
                 } else if attempt.previous().len() > REDIRECTS {
                     attempt.error("redirected too often")
                 } else {

@@ -6,6 +6,7 @@
 //!
 //! Knows locations and bytes. Knows no GRIB, no tables, no chunks. `object_store` is named here and nowhere else.
 
+mod addresses;
 mod call;
 mod client;
 mod config;
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
+pub use self::addresses::is_link_local;
 pub use self::config::{Environment, StorageConfig};
 pub use self::counters::Counters;
 pub use self::error::{ErrorKind, Operation, StorageError};

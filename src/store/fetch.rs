@@ -64,20 +64,7 @@ pub(super) enum FetchError {
 impl FetchError {
     pub(super) fn kind(&self) -> FailureKind {
         match self {
-            Self::Storage(error) => match error.kind() {
-                ErrorKind::Forbidden => FailureKind::Forbidden,
-                ErrorKind::TimedOut => FailureKind::TimedOut,
-                ErrorKind::Changed => FailureKind::Changed,
-                ErrorKind::NotFound
-                | ErrorKind::Unavailable
-                | ErrorKind::Truncated
-                | ErrorKind::NotRanged
-                | ErrorKind::NotData
-                | ErrorKind::TooLarge
-                | ErrorKind::Config
-                | ErrorKind::Unsupported
-                | ErrorKind::Local => FailureKind::Unavailable,
-            },
+            Self::Storage(error) => kind_of_storage(error),
             Self::Changed { .. } => FailureKind::Changed,
             Self::Lost(_) => FailureKind::Unavailable,
             Self::Verify(_) | Self::Decode(_) => FailureKind::Invalid,
@@ -95,6 +82,24 @@ impl FetchError {
             Self::Pending(_) => FailureKind::Pending,
             Self::Internal(_) => FailureKind::Internal,
         }
+    }
+}
+
+/// What kind of failure a storage error is.
+pub(super) fn kind_of_storage(error: &StorageError) -> FailureKind {
+    match error.kind() {
+        ErrorKind::Forbidden => FailureKind::Forbidden,
+        ErrorKind::TimedOut => FailureKind::TimedOut,
+        ErrorKind::Changed => FailureKind::Changed,
+        ErrorKind::NotFound
+        | ErrorKind::Unavailable
+        | ErrorKind::Truncated
+        | ErrorKind::NotRanged
+        | ErrorKind::NotData
+        | ErrorKind::TooLarge
+        | ErrorKind::Config
+        | ErrorKind::Unsupported
+        | ErrorKind::Local => FailureKind::Unavailable,
     }
 }
 

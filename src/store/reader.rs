@@ -39,7 +39,7 @@ const ARRAYS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// Part of the budget that look-ahead leaves to those who wait.
 const LEFT_TO_READERS: u64 = 4;
 
-type Flight = Shared<BoxFuture<'static, Result<Bytes, ReadFailure>>>;
+pub(super) type Flight = Shared<BoxFuture<'static, Result<Bytes, ReadFailure>>>;
 
 /// Settings of a reader.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ pub enum Read {
 }
 
 /// Counters of a reader.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Statistics {
     /// Reads answered from memory.
     pub hits: u64,

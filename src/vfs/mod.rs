@@ -9,6 +9,7 @@ mod metrics;
 mod mount_tree;
 mod nodes;
 mod reading;
+mod ref_tree;
 mod status;
 mod stores;
 mod top;
@@ -16,3 +17,4 @@ pub mod tree;
 
 pub use collections::Follow;
 pub use mount_tree::{MountTree, TreeConfig};
+pub use ref_tree::RefTree;

@@ -32,6 +32,11 @@ const HOUSE: &[Rule] = &[
         &["time", "location", "grib"],
         &["parquet", "arrow_array", "arrow_schema"],
     ),
+    (
+        "refs",
+        &["time", "zarr"],
+        &["parquet", "arrow_array", "arrow_schema"],
+    ),
     ("dataset", &["time", "grib", "table"], &[]),
     ("slices", &["time", "zarr", "dataset"], &[]),
     // services: async, they move bytes
@@ -43,11 +48,15 @@ const HOUSE: &[Rule] = &[
     (
         "store",
         &[
-            "time", "location", "zarr", "grib", "table", "dataset", "storage",
+            "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
         ],
         &["rustix", "tokio"],
     ),
-    ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),
+    (
+        "vfs",
+        &["time", "zarr", "refs", "dataset", "slices", "store"],
+        &[],
+    ),
     (
         "scan",
         &[
@@ -76,7 +85,9 @@ const HOUSE: &[Rule] = &[
             "zarr",
             "location",
             "zarr",
+            "grib",
             "table",
+            "refs",
             "dataset",
             "slices",
             "storage",

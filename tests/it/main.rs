@@ -46,6 +46,8 @@ mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]
 mod naming; // names against ecCodes'
 #[cfg(test)]
+mod refs; // reference sets, hostile ones too
+#[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]
 mod stale_index; // messages that are not where the index says

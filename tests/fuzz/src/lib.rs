@@ -8,3 +8,4 @@ pub mod grid;
 pub mod index;
 pub mod message;
 pub mod product;
+pub mod refs;

@@ -1,0 +1,261 @@
+//! References of an array's chunks, in columns: 16 bytes each where they are in order, 24 where there are holes.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::urls::MAX_URLS;
+
+const ABSENT: u32 = u32::MAX;
+const INLINE: u32 = u32::MAX - 1;
+const NO_TARGET: u32 = u32::MAX - 2;
+/// Length that stands for the whole object, and one for a length that does not fit.
+const WHOLE: u32 = u32::MAX;
+const LONG: u32 = u32::MAX - 1;
+
+/// Where one chunk lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The bytes themselves.
+    Inline(Bytes),
+    /// A range of an object, or all of it; the URL by number.
+    Object {
+        /// Number of the URL.
+        url: u32,
+        /// First byte.
+        offset: u64,
+        /// Count of bytes; `None` is the whole object.
+        length: Option<u64>,
+    },
+    /// A reference to the set's default target, which the set does not hold.
+    NoTarget,
+}
+
+/// References of one array by linear chunk number.
+#[derive(Clone, Debug, Default)]
+pub struct ChunkTable {
+    /// Chunk numbers, ascending; `None` where slot and number are the same.
+    numbers: Option<Vec<u64>>,
+    urls: Vec<u32>,
+    offsets: Vec<u64>,
+    lengths: Vec<u32>,
+    long: HashMap<usize, u64>,
+    inline: Bytes,
+    growing: Vec<u8>,
+    present: u64,
+}
+
+impl ChunkTable {
+    /// Adds a chunk, in any order; the later of two stands until [`Self::seal`] finds both.
+    pub(crate) fn push(&mut self, number: u64, slot: &Slot) {
+        let count = self.urls.len();
+        if let Some(numbers) = &mut self.numbers {
+            numbers.push(number);
+        } else if u64::try_from(count) != Ok(number) {
+            let mut numbers: Vec<u64> = (0..).take(count).collect();
+            numbers.push(number);
+            self.numbers = Some(numbers);
+        }
+        self.present += 1;
+        self.push_slot(slot);
+    }
+
+    /// Adds a place without a reference, in order only.
+    pub(crate) fn push_absent(&mut self) {
+        self.urls.push(ABSENT);
+        self.offsets.push(0);
+        self.lengths.push(0);
+    }
+
+    /// Adds the next place in order, with a reference.
+    pub(crate) fn push_row(&mut self, slot: &Slot) {
+        self.present += 1;
+        self.push_slot(slot);
+    }
+
+    fn push_slot(&mut self, slot: &Slot) {
+        let (url, offset, length) = match slot {
+            Slot::Inline(bytes) => {
+                let start = self.growing.len();
+                self.growing.extend_from_slice(bytes);
+                (INLINE, start as u64, Some(bytes.len() as u64))
+            }
+            Slot::Object {
+                url,
+                offset,
+                length,
+            } => (*url, *offset, *length),
+            Slot::NoTarget => (NO_TARGET, 0, None),
+        };
+        let short = match length {
+            None => WHOLE,
+            Some(length) => match u32::try_from(length).ok().filter(|short| *short < LONG) {
+                Some(short) => short,
+                None => {
+                    self.long.insert(self.urls.len(), length);
+                    LONG
+                }
+            },
+        };
+        self.urls.push(url);
+        self.offsets.push(offset);
+        self.lengths.push(short);
+    }
+
+    /// Puts everything in order. Gives the numbers that occur twice with different references.
+    pub(crate) fn seal(&mut self) -> Vec<u64> {
+        self.inline = Bytes::from(std::mem::take(&mut self.growing));
+        let mut twice = Vec::new();
+        if let Some(numbers) = self.numbers.take() {
+            let mut order: Vec<(u64, usize)> = numbers.into_iter().zip(0..).collect();
+            order.sort_unstable();
+            let mut sorted = Self {
+                inline: std::mem::take(&mut self.inline),
+                ..Self::default()
+            };
+            let mut kept: Vec<u64> = Vec::with_capacity(order.len());
+            let mut last: Option<(u64, usize)> = None;
+            for (number, slot) in order {
+                if let Some((before, other)) = last
+                    && before == number
+                {
+                    if self.at(other, &sorted.inline) != self.at(slot, &sorted.inline) {
+                        twice.push(number);
+                    }
+                    continue;
+                }
+                kept.push(number);
+                if let Some(length) = self.long.get(&slot) {
+                    sorted.long.insert(sorted.urls.len(), *length);
+                }
+                sorted
+                    .urls
+                    .push(self.urls.get(slot).copied().unwrap_or(ABSENT));
+                sorted
+                    .offsets
+                    .push(self.offsets.get(slot).copied().unwrap_or_default());
+                sorted
+                    .lengths
+                    .push(self.lengths.get(slot).copied().unwrap_or_default());
+                last = Some((number, slot));
+            }
+            sorted.present = kept.len() as u64;
+            let in_order = kept
+                .last()
+                .is_none_or(|last| *last + 1 == kept.len() as u64);
+            sorted.numbers = (!in_order).then_some(kept);
+            *self = sorted;
+        }
+        self.urls.shrink_to_fit();
+        self.offsets.shrink_to_fit();
+        self.lengths.shrink_to_fit();
+        twice
+    }
+
+    fn at(&self, slot: usize, inline: &Bytes) -> Option<Slot> {
+        let (url, offset, length) = (
+            *self.urls.get(slot)?,
+            *self.offsets.get(slot)?,
+            *self.lengths.get(slot)?,
+        );
+        let length = match length {
+            WHOLE => None,
+            LONG => self.long.get(&slot).copied(),
+            short => Some(u64::from(short)),
+        };
+        match url {
+            ABSENT => None,
+            NO_TARGET => Some(Slot::NoTarget),
+            INLINE => {
+                let start = usize::try_from(offset).ok()?;
+                let end = start.checked_add(usize::try_from(length?).ok()?)?;
+                (end <= inline.len()).then(|| Slot::Inline(inline.slice(start..end)))
+            }
+            url if url < MAX_URLS => Some(Slot::Object {
+                url,
+                offset,
+                length,
+            }),
+            _ => None,
+        }
+    }
+
+    fn slot_of(&self, number: u64) -> Option<usize> {
+        match &self.numbers {
+            None => usize::try_from(number).ok(),
+            Some(numbers) => numbers.binary_search(&number).ok(),
+        }
+    }
+
+    /// The reference of a chunk; `None` where there is none.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<Slot> {
+        self.at(self.slot_of(number)?, &self.inline)
+    }
+
+    /// How many chunks have a reference.
+    #[must_use]
+    pub fn present(&self) -> u64 {
+        self.present
+    }
+
+    /// Numbers of the chunks that have a reference, from `first` on, ascending.
+    pub fn numbers_from(&self, first: u64) -> impl Iterator<Item = u64> {
+        let start = match &self.numbers {
+            None => usize::try_from(first).unwrap_or(usize::MAX),
+            Some(numbers) => numbers.partition_point(|number| *number < first),
+        };
+        (start..self.urls.len())
+            .filter(|slot| self.urls.get(*slot) != Some(&ABSENT))
+            .filter_map(|slot| match &self.numbers {
+                None => Some(slot as u64),
+                Some(numbers) => numbers.get(slot).copied(),
+            })
+    }
+
+    /// Bytes held in memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.urls.len() * 16 + self.numbers.as_ref().map_or(0, Vec::len) * 8 + self.inline.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(offset: u64, length: Option<u64>) -> Slot {
+        Slot::Object {
+            url: 3,
+            offset,
+            length,
+        }
+    }
+
+    #[test]
+    fn chunks_come_back_in_order_whatever_the_order_of_the_file() {
+        let mut table = ChunkTable::default();
+        table.push(0, &object(5, Some(7)));
+        table.push(10, &Slot::Inline(Bytes::from_static(b"abc")));
+        table.push(2, &object(6, None));
+        table.push(4, &object(1, Some(1 << 40)));
+        table.push(2, &object(6, None));
+        assert!(table.seal().is_empty());
+        assert_eq!(table.present(), 4);
+        assert_eq!(table.numbers_from(1).collect::<Vec<_>>(), [2, 4, 10]);
+        assert_eq!(
+            table.get(10),
+            Some(Slot::Inline(Bytes::from_static(b"abc")))
+        );
+        assert_eq!(table.get(4), Some(object(1, Some(1 << 40))));
+        assert_eq!((table.get(2), table.get(1)), (Some(object(6, None)), None));
+    }
+
+    #[test]
+    fn a_chunk_with_two_references_is_told() {
+        let mut table = ChunkTable::default();
+        table.push(1, &object(5, Some(7)));
+        table.push(1, &object(6, Some(7)));
+        assert_eq!(table.seal(), [1]);
+    }
+}

@@ -1,0 +1,488 @@
+//! The tree of a mounted reference set: its own hierarchy, decoded.
+//!
+//! `t2m/3.0.0` is looked up by its number in the array's references; its size follows from `.zarray`, or from the reference where
+//! bytes are handed on as they are.
+
+use std::ffi::OsStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant as Clock};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use serde_json::json;
+
+use super::tree::{
+    Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
+};
+use crate::refs::{ArrayInfo, Kind, Node, Target};
+use crate::store::{Read, RefKey, RefReader};
+use crate::zarr::key::{chunk_key, parse_chunk_key};
+
+/// How long the kernel may keep what never changes, and the rest.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const BRIEFLY: Duration = Duration::from_secs(1);
+/// How old a status document may be.
+const STATUS_AGE: Duration = Duration::from_millis(500);
+
+const LOCAL_BITS: u32 = 43;
+/// Local numbers below this are documents; the rest are chunks or files.
+const FIRST_CHUNK: u64 = 8;
+/// The node `.gribfs`: 0 is the directory, 1 the status file.
+const STATUS: usize = (1 << 20) - 1;
+const STATUS_DIRECTORY: &str = ".gribfs";
+const STATUS_FILE: &str = "status.json";
+
+/// The file tree of a reference set.
+#[derive(Debug)]
+pub struct RefTree {
+    reader: Arc<RefReader>,
+    source: String,
+    modified_seconds: i64,
+    status: Mutex<Option<(Clock, Bytes)>>,
+    totals: (u64, u64),
+}
+
+/// What a name or number stands for.
+enum Item<'a> {
+    Directory,
+    Document(&'a Bytes),
+    Chunk {
+        key: RefKey,
+        size: u64,
+        found: Found,
+    },
+    Status,
+}
+
+/// What is known of a chunk that is shown.
+enum Found {
+    /// It has a reference, or may have one that could not be read.
+    Yes,
+    /// It has none and must have one.
+    Lost,
+}
+
+impl RefTree {
+    /// The tree of the set that `reader` reads; `source` is shown in the status file.
+    #[must_use]
+    pub fn new(reader: Arc<RefReader>, source: String, modified_seconds: i64) -> Self {
+        let (mut bytes, mut files) = (0_u64, 0_u64);
+        for (_, _, info) in reader.set().arrays() {
+            let count = info.chunk_count();
+            files = files.saturating_add(count);
+            bytes = bytes.saturating_add(count.saturating_mul(info.chunk_bytes().unwrap_or(0)));
+        }
+        Self {
+            reader,
+            source,
+            modified_seconds,
+            status: Mutex::default(),
+            totals: (bytes, files),
+        }
+    }
+
+    fn node(&self, number: usize) -> Option<&Node> {
+        self.reader.set().nodes.get(number)
+    }
+
+    fn item(&self, inode: Inode) -> Option<Item<'_>> {
+        let (number, local) = split(inode)?;
+        if number == STATUS {
+            return match local {
+                0 => Some(Item::Directory),
+                1 => Some(Item::Status),
+                _ => None,
+            };
+        }
+        let node = self.node(number)?;
+        if local == 0 {
+            return Some(Item::Directory);
+        }
+        if local < FIRST_CHUNK {
+            let position = usize::try_from(local - 1).ok()?;
+            return node
+                .documents
+                .get(position)
+                .map(|(_, bytes)| Item::Document(bytes));
+        }
+        let rest = local - FIRST_CHUNK;
+        match &node.kind {
+            Kind::Array { info, .. } => self.chunk(number, rest, info),
+            Kind::Group => {
+                let position = usize::try_from(rest).ok()?;
+                let target = self.reader.set().target(&node.files.get(position)?.1)?;
+                let key = RefKey::File(number, position);
+                Some(Item::Chunk {
+                    key,
+                    size: self.reader.size(key, &target),
+                    found: Found::Yes,
+                })
+            }
+        }
+    }
+
+    fn chunk(&self, node: usize, number: u64, info: &ArrayInfo) -> Option<Item<'_>> {
+        if number >= info.chunk_count() {
+            return None;
+        }
+        let key = RefKey::Chunk(node, number);
+        let unknown = || info.chunk_bytes().unwrap_or(1);
+        match self.reader.set().chunk(node, number) {
+            Ok(Some(target)) => Some(Item::Chunk {
+                key,
+                size: self.reader.size(key, &target),
+                found: Found::Yes,
+            }),
+            Ok(None) if info.must_be_whole => Some(Item::Chunk {
+                key,
+                size: unknown(),
+                found: Found::Lost,
+            }),
+            Ok(None) => None,
+            // Whether it exists is not known: it is shown, and reading it says why it fails.
+            Err(_) => Some(Item::Chunk {
+                key,
+                size: unknown(),
+                found: Found::Yes,
+            }),
+        }
+    }
+
+    fn attributes_of(&self, inode: Inode, item: &Item<'_>) -> Attributes {
+        let (kind, size, ttl, immutable) = match item {
+            Item::Directory => (NodeKind::Directory, 0, FOREVER, true),
+            Item::Document(bytes) => (NodeKind::File, bytes.len() as u64, FOREVER, true),
+            Item::Chunk { size, .. } => (NodeKind::File, *size, FOREVER, true),
+            Item::Status => (
+                NodeKind::File,
+                self.status(true).len() as u64,
+                Duration::ZERO,
+                false,
+            ),
+        };
+        Attributes {
+            inode,
+            kind,
+            size,
+            modified_seconds: self.modified_seconds,
+            ttl,
+            immutable,
+        }
+    }
+
+    fn status(&self, fresh: bool) -> Bytes {
+        let mut kept = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, bytes)) = &*kept
+            && (!fresh || at.elapsed() < STATUS_AGE)
+        {
+            return bytes.clone();
+        }
+        let set = self.reader.set();
+        let statistics = self.reader.statistics();
+        let counters = self.reader.storage().counters();
+        let defects: Vec<_> = set
+            .defects
+            .iter()
+            .map(|defect| json!({"kind": defect.kind, "at": defect.at, "what": defect.what}))
+            .collect();
+        let failures: Vec<_> = statistics
+            .recent_failures
+            .iter()
+            .map(|failure| {
+                json!({
+                    "at": crate::time::Instant(failure.at_seconds).to_string(),
+                    "kind": format!("{:?}", failure.kind),
+                    "count": failure.count,
+                    "message": failure.message,
+                })
+            })
+            .collect();
+        let document = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "source": self.source,
+            "arrays": set.arrays().count(),
+            "notes": set.notes,
+            "defects": set.defect_counts,
+            "first_defects": defects,
+            "chunks_read": statistics.fields,
+            "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
+            "storage": {
+                "requests": counters.requests,
+                "bytes": counters.bytes,
+                "retries": counters.retries,
+                "failures": counters.failures,
+            },
+            "failures": statistics.failures,
+            "last_failures": failures,
+        });
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        let bytes = Bytes::from(text + "\n");
+        *kept = Some((Clock::now(), bytes.clone()));
+        bytes
+    }
+
+    fn list_node(
+        &self,
+        number: usize,
+        node: &Node,
+        offset: u64,
+        sink: &mut dyn FnMut(Entry) -> bool,
+    ) {
+        let mut at = 0_u64;
+        let mut put = |inode: Inode, kind: NodeKind, name: &str| {
+            at += 1;
+            at <= offset
+                || sink(Entry {
+                    next_offset: at,
+                    inode,
+                    kind,
+                    name: name.to_owned(),
+                })
+        };
+        for (local, (name, _)) in (1..).zip(&node.documents) {
+            if !put(inode_of(number, local), NodeKind::File, name) {
+                return;
+            }
+        }
+        for (name, child) in &node.children {
+            if !put(inode_of(*child, 0), NodeKind::Directory, name) {
+                return;
+            }
+        }
+        if number == 0 && !put(inode_of(STATUS, 0), NodeKind::Directory, STATUS_DIRECTORY) {
+            return;
+        }
+        for (local, (name, _)) in (FIRST_CHUNK..).zip(&node.files) {
+            if !put(inode_of(number, local), NodeKind::File, name) {
+                return;
+            }
+        }
+        let Kind::Array { info, .. } = &node.kind else {
+            return;
+        };
+        let before = at;
+        let next = std::cell::Cell::new(offset.saturating_sub(before));
+        let mut entry = |chunk: u64| {
+            next.set(chunk + 1);
+            sink(Entry {
+                next_offset: before + chunk + 1,
+                inode: inode_of(number, FIRST_CHUNK + chunk),
+                kind: NodeKind::File,
+                name: if info.shape.is_empty() {
+                    "0".to_owned()
+                } else {
+                    chunk_key(chunk, &info.grid)
+                },
+            })
+        };
+        let mut full = false;
+        let from = offset.saturating_sub(before);
+        if info.must_be_whole {
+            for chunk in from..info.chunk_count() {
+                if !entry(chunk) {
+                    return;
+                }
+            }
+            return;
+        }
+        let told = self.reader.set().present(number, from, &mut |chunk| {
+            full = !entry(chunk);
+            !full
+        });
+        if told.is_err() && !full {
+            // A record that cannot be read may hold all of its chunks.
+            for chunk in next.get()..info.chunk_count() {
+                if !entry(chunk) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn inode_of(node: usize, local: u64) -> Inode {
+    ((node as u64) << LOCAL_BITS | local) + 1
+}
+
+fn split(inode: Inode) -> Option<(usize, u64)> {
+    let number = inode.checked_sub(1)?;
+    Some((
+        usize::try_from(number >> LOCAL_BITS).ok()?,
+        number & ((1 << LOCAL_BITS) - 1),
+    ))
+}
+
+fn slice(bytes: &Bytes, offset: u64, size: usize) -> Bytes {
+    let start = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    bytes.slice(start..start.saturating_add(size).min(bytes.len()))
+}
+
+impl Tree for RefTree {
+    fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attributes, Missing> {
+        if name.len() > NAME_MAX {
+            return Err(Missing::NameTooLong);
+        }
+        let (number, local) = split(parent).ok_or(Missing::NoSuchInode)?;
+        let none = Missing::NoSuchName { ttl: FOREVER };
+        let name = name.to_str().ok_or(none)?;
+        if local != 0 {
+            return Err(Missing::NotADirectory);
+        }
+        if number == STATUS {
+            return if name == STATUS_FILE {
+                self.attributes(inode_of(STATUS, 1))
+            } else {
+                Err(Missing::NoSuchName { ttl: BRIEFLY })
+            };
+        }
+        let node = self.node(number).ok_or(Missing::NoSuchInode)?;
+        if let Some((local, _)) = (1..)
+            .zip(&node.documents)
+            .find(|(_, (own, _))| *own == name)
+        {
+            return self.attributes(inode_of(number, local));
+        }
+        if let Some(child) = node.children.get(name) {
+            return self.attributes(inode_of(*child, 0));
+        }
+        if number == 0 && name == STATUS_DIRECTORY {
+            return self.attributes(inode_of(STATUS, 0));
+        }
+        if let Ok(position) = node
+            .files
+            .binary_search_by(|(own, _)| own.as_str().cmp(name))
+        {
+            return self.attributes(inode_of(number, FIRST_CHUNK + position as u64));
+        }
+        let Kind::Array { info, .. } = &node.kind else {
+            return Err(none);
+        };
+        let chunk = if info.shape.is_empty() {
+            (name == "0").then_some(0)
+        } else {
+            parse_chunk_key(name, &info.grid)
+        };
+        let chunk = chunk.ok_or(none)?;
+        let item = self.chunk(number, chunk, info).ok_or(none)?;
+        Ok(self.attributes_of(inode_of(number, FIRST_CHUNK + chunk), &item))
+    }
+
+    fn attributes(&self, inode: Inode) -> Result<Attributes, Missing> {
+        let item = self.item(inode).ok_or(Missing::NoSuchInode)?;
+        Ok(self.attributes_of(inode, &item))
+    }
+
+    fn parent(&self, inode: Inode) -> Result<Inode, Missing> {
+        let (number, local) = split(inode).ok_or(Missing::NoSuchInode)?;
+        if number == STATUS {
+            return Ok(inode_of(if local == 0 { 0 } else { STATUS }, 0));
+        }
+        let node = self.node(number).ok_or(Missing::NoSuchInode)?;
+        Ok(inode_of(if local == 0 { node.parent } else { number }, 0))
+    }
+
+    fn list(
+        &self,
+        directory: Inode,
+        offset: u64,
+        sink: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<(), Missing> {
+        let (number, local) = split(directory).ok_or(Missing::NoSuchInode)?;
+        if local != 0 {
+            return Err(Missing::NotADirectory);
+        }
+        if number == STATUS {
+            if offset == 0 {
+                sink(Entry {
+                    next_offset: 1,
+                    inode: inode_of(STATUS, 1),
+                    kind: NodeKind::File,
+                    name: STATUS_FILE.to_owned(),
+                });
+            }
+            return Ok(());
+        }
+        let node = self.node(number).ok_or(Missing::NoSuchInode)?;
+        self.list_node(number, node, offset, sink);
+        Ok(())
+    }
+
+    fn open(&self, inode: Inode) -> Result<Attributes, Missing> {
+        let attributes = self.attributes(inode)?;
+        if attributes.kind == NodeKind::Directory {
+            Err(Missing::IsADirectory)
+        } else {
+            Ok(attributes)
+        }
+    }
+
+    fn read(&self, inode: Inode, offset: u64, size: usize) -> Answer {
+        let lost = || {
+            Answer::Now(Err(ReadFailure {
+                kind: FailureKind::Internal,
+                object: None,
+                message: format!("no file has the inode {inode}"),
+            }))
+        };
+        match self.item(inode) {
+            None | Some(Item::Directory) => lost(),
+            Some(Item::Document(bytes)) => Answer::Now(Ok(slice(bytes, offset, size))),
+            Some(Item::Status) => Answer::Now(Ok(slice(&self.status(false), offset, size))),
+            Some(Item::Chunk { size: whole, .. }) if offset >= whole => {
+                Answer::Now(Ok(Bytes::new()))
+            }
+            Some(Item::Chunk {
+                key,
+                found: Found::Lost,
+                ..
+            }) => {
+                let why = "it has no reference, and no fill value would be honest";
+                Answer::Now(Err(self.reader.broken(key, why)))
+            }
+            Some(Item::Chunk {
+                key,
+                found: Found::Yes,
+                ..
+            }) => {
+                // Inline bytes need no flight.
+                if let RefKey::Chunk(node, number) = key
+                    && let Ok(Some(Target::Inline(bytes))) = self.reader.set().chunk(node, number)
+                    && self.item_size(key) == Some(bytes.len() as u64)
+                {
+                    return Answer::Now(Ok(slice(&bytes, offset, size)));
+                }
+                match self.reader.read(key) {
+                    Read::Now(bytes) => Answer::Now(bytes.map(|bytes| slice(&bytes, offset, size))),
+                    Read::Later(flight) => Answer::Later(
+                        flight
+                            .map(move |bytes| bytes.map(|bytes| slice(&bytes, offset, size)))
+                            .boxed(),
+                    ),
+                }
+            }
+        }
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        self.totals
+    }
+}
+
+impl RefTree {
+    /// Size that `stat` tells, of a plain or opaque chunk; `None` for GRIB, whose inline bytes are a message.
+    fn item_size(&self, key: RefKey) -> Option<u64> {
+        let RefKey::Chunk(node, number) = key else {
+            return None;
+        };
+        let Kind::Array { info, .. } = &self.node(node)?.kind else {
+            return None;
+        };
+        if info.is_grib() {
+            return None;
+        }
+        let target = self.reader.set().chunk(node, number).ok()??;
+        Some(self.reader.size(key, &target))
+    }
+}

@@ -1,0 +1,4 @@
+//! Fuzz target: reference sets, parquet.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| gribfs_fuzz::refs::run_parquet(input));

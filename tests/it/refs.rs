@@ -1,0 +1,129 @@
+//! Hostile and odd reference sets: an error or a defect, in bounded time and memory, never a panic.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gribfs::refs::{
+    ExportArray, RecordSource, Target, parse_literal, read_directory, read_gik, read_json,
+    read_k_index, read_record, record_bytes,
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+const SET: &str = r#"{"version":1,"refs":{".zgroup":"{\"zarr_format\":2}","a/.zarray":"{\"shape\":[3,4],\"chunks\":[1,4],\"dtype\":\"<f8\",\"fill_value\":NaN,\"filters\":[{\"id\":\"grib\",\"var\":\"t\"}]}","a/.zattrs":"{\"_ARRAY_DIMENSIONS\":[\"x\",\"y\"]}","a/0.0":["s3://b/k",1,2],"a/2.0":"base64:AAEC"}}"#;
+
+struct Files(Vec<(String, Bytes)>);
+
+impl RecordSource for Files {
+    fn record(&self, key: &str) -> Result<Option<Bytes>, String> {
+        Ok(self
+            .0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, bytes)| bytes.clone()))
+    }
+}
+
+fn array(chunks: Vec<(u64, Target)>) -> ExportArray {
+    ExportArray {
+        path: "a".to_owned(),
+        zarray: json!({"shape": [5], "chunks": [1], "dtype": "<f8", "zarr_format": 2}),
+        zattrs: json!({}),
+        grid: vec![5],
+        chunks,
+    }
+}
+
+#[test]
+fn what_is_written_as_records_comes_back() {
+    let object = |offset, length| Target::Object {
+        url: "s3://b/k".to_owned(),
+        offset,
+        length,
+    };
+    let chunks = vec![
+        (0, object(5, Some(6))),
+        (1, Target::Inline(Bytes::from_static(b"x"))),
+        (4, object(0, None)),
+    ];
+    let files = record_bytes(&array(chunks.clone()), 2).unwrap();
+    assert_eq!(
+        files.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+        [0, 2],
+        "no file for what has no chunk"
+    );
+    let files = files
+        .into_iter()
+        .map(|(number, bytes)| (format!("a/refs.{number}.parq"), bytes))
+        .collect();
+    let metadata =
+        json!({"metadata": {"a/.zarray": array(Vec::new()).zarray}, "record_size": 2}).to_string();
+    let set = read_directory(metadata.as_bytes(), Arc::new(Files(files))).unwrap();
+    let node = set.find("a").unwrap();
+    for number in 0..6 {
+        let expected = chunks
+            .iter()
+            .find(|(at, _)| *at == number)
+            .map(|(_, target)| target.clone());
+        assert_eq!(set.chunk(node, number).unwrap(), expected, "{number}");
+    }
+    let mut present = Vec::new();
+    set.present(node, 1, &mut |number| {
+        present.push(number);
+        true
+    })
+    .unwrap();
+    assert_eq!(present, [1, 4]);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_an_error_and_not_absence() {
+    let metadata =
+        json!({"metadata": {"a/.zarray": array(Vec::new()).zarray}, "record_size": 2}).to_string();
+    let files = Files(vec![(
+        "a/refs.0.parq".to_owned(),
+        Bytes::from_static(b"PAR1 no"),
+    )]);
+    let set = read_directory(metadata.as_bytes(), Arc::new(files)).unwrap();
+    let node = set.find("a").unwrap();
+    assert!(set.chunk(node, 0).is_err());
+    assert_eq!(
+        set.chunk(node, 3).unwrap(),
+        None,
+        "a missing file is absence"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn damaged_json_never_panics(at in 0_usize..SET.len(), byte in any::<u8>(), cut in 0_usize..SET.len()) {
+        let mut bytes = SET.as_bytes().to_vec();
+        bytes[at] = byte;
+        drop(read_json(bytes.as_slice()));
+        drop(read_json(&SET.as_bytes()[..cut]));
+    }
+
+    #[test]
+    fn damaged_literals_never_panic(text in ".{0,80}", at in 0_usize..60) {
+        drop(parse_literal(&text));
+        let whole = r"{'a': ['s3://b/k', 0, 1], 'b': b'\x00', 'c': '\u00e9'}";
+        if let Some(part) = whole.get(..at.min(whole.len())) {
+            drop(parse_literal(&format!("{part}{text}")));
+        }
+    }
+
+    #[test]
+    fn damaged_parquet_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let chunks = vec![(0, Target::Inline(Bytes::from_static(b"x")))];
+        let file = record_bytes(&array(chunks), 4).unwrap().remove(0).1;
+        let mut bytes = file.to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let bytes = Bytes::from(bytes);
+        drop(read_record(bytes.clone(), 4));
+        drop(read_gik(bytes.clone()));
+        drop(read_k_index(bytes));
+    }
+}
