@@ -122,10 +122,14 @@ pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
         .canonicalize()
         .unwrap_or_else(|_| args.directory.clone());
     say!("{} is mounted at {}", args.source, shown.display());
-    say!(
-        "  read     xarray.open_zarr(\"{}/best_available.zarr\")",
-        shown.display()
-    );
+    // A reference set shows its own hierarchy at the root.
+    let best = shown.join("best_available.zarr");
+    let store = if best.is_dir() || args.follow {
+        best
+    } else {
+        shown.clone()
+    };
+    say!("  read     xarray.open_zarr(\"{}\")", store.display());
     say!("  unmount  gribfs umount {}", shown.display());
     Ok(0)
 }
