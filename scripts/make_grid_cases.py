@@ -45,6 +45,13 @@ def azimuthal(centre, first):
                  "standardParallel": centre[0], "centralLongitude": centre[1], "Dx": 50000000, "Dy": 60000000}
 
 
+def space_view(longitude, below, corner=(0, 0), size=(24, 15)):
+    """The whole disc, about; `below` in thousandths of a cell, `corner` in cells."""
+    return 90, {**UP, "jScansPositively": 0, "latitudeOfSubSatellitePoint": 0, "longitudeOfSubSatellitePoint": longitude,
+                "dx": size[0], "dy": size[1], "Xp": below[0], "Yp": below[1], "Xo": corner[0], "Yo": corner[1],
+                "orientationOfTheGrid": 0, "Nr": 6610700}
+
+
 DEG = 1000000
 GRIDS = [
     polar(False, 60 * DEG, (35 * DEG, 220 * DEG), 255 * DEG),
@@ -61,6 +68,9 @@ GRIDS = [
     azimuthal((52 * DEG, 10 * DEG), (65 * DEG, 350 * DEG)),
     azimuthal((90 * DEG, 0), (70 * DEG, 315 * DEG)),
     azimuthal((-90 * DEG, 20 * DEG), (-70 * DEG, 315 * DEG)),
+    space_view(0, (15000, 8000)),
+    space_view(-75200000, (14500, 8250), size=(30, 17)),
+    space_view(140700000, (1500000, 1900500), corner=(1490, 1895), size=(90, 60)),
 ]
 
 

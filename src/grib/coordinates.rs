@@ -202,7 +202,7 @@ impl Locator {
         } else {
             // The remainder of a tiny negative number rounds up to the full circle.
             let turned = longitude.rem_euclid(360.0);
-            if turned < 360.0 { turned } else { 0.0 }
+            if turned >= 360.0 { 0.0 } else { turned }
         }
     }
 }

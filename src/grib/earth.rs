@@ -35,9 +35,10 @@ impl Earth {
             9 => (6_377_563.396, 6_356_256.909),
             _ => return None,
         };
-        // A hundredth to a hundred times the earth: other planets pass, units that are wrong by a thousand do not.
-        let plausible = |radius: f64| (6.3e4..6.4e8).contains(&radius);
-        (plausible(major) && plausible(minor) && minor <= major).then_some(Self {
+        // A hundredth to a hundred times the earth, and at most as flat again as Saturn: other planets pass, units that are
+        // wrong by a thousand do not, nor a lens for which no series of the projections converges.
+        let plausible = (6.3e4..6.4e8).contains(&major) && minor <= major && minor >= 0.8 * major;
+        plausible.then_some(Self {
             shape,
             major,
             minor,
@@ -102,5 +103,14 @@ mod tests {
         assert_eq!(earth(&[1, 0, 0, 0, 0, 0]), None);
         assert_eq!(earth(&[3]), None);
         assert_eq!(earth(&[77]), None);
+    }
+
+    /// Latitudes of 184 degrees came from an ellipsoid that is four times as wide as it is high.
+    #[test]
+    fn a_lens_is_no_earth() {
+        let lens = [
+            7, 255, 255, 255, 255, 255, 2, 0xa3, 0x03, 0x22, 0xc4, 2, 0x25, 0xe2, 0x9b, 0x58,
+        ];
+        assert_eq!(earth(&lens), None);
     }
 }

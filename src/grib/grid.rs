@@ -186,6 +186,12 @@ impl Grid {
                 points: source.points,
             });
         }
+        if source.points == 0 {
+            return Err(GridError::PointCount {
+                points: 0,
+                cells: 0,
+            });
+        }
         let parsed = read(&source)?;
         let mut grid = Self {
             template,
@@ -203,7 +209,7 @@ impl Grid {
     fn reader(template: u16) -> Option<Reader> {
         Some(match template {
             0 | 1 | 40 | 41 => super::grid_latlon::read,
-            10 | 20 | 30 | 140 => super::grid_projected::read,
+            10 | 20 | 30 | 90 | 140 => super::grid_projected::read,
             150 => super::grid_latlon::read_healpix,
             _ => return None,
         })

@@ -1,14 +1,16 @@
-//! Grids on a plane: Mercator (3.10), polar stereographic (3.20), Lambert conformal (3.30) and azimuthal (3.140).
+//! Grids on a plane: Mercator (3.10), polar stereographic (3.20), Lambert conformal (3.30) and azimuthal (3.140), and what a
+//! geostationary satellite sees (3.90).
 //!
 //! The first point is projected, the increments give the rest: a projected grid has no last point that counts (Mercator
-//! codes one, rounded).
+//! codes one, rounded). The view of a satellite says instead which cell lies below it, and how many cells wide and high the
+//! earth appears.
 
 use super::coordinates::{Axis, Coordinates, Locator, Placement};
 use super::grid::{GridError, Parsed, Source};
-use super::projection::{Azimuthal, Lambert, Mercator, Polar, Projection};
+use super::projection::{Azimuthal, Lambert, Mercator, Polar, Projection, SpaceView};
 use super::scan::Scan;
 
-/// Octets that the four templates share, at their various places.
+/// Octets that the four templates of maps share, at their various places.
 struct Frame {
     ni: u32,
     nj: u32,
@@ -69,12 +71,13 @@ fn degrees(source: &Source<'_>, octet: usize) -> f64 {
     f64::from(source.octets.i32(octet).unwrap_or(0)) / 1e6
 }
 
-/// Reads 3.10, 3.20, 3.30 and 3.140.
+/// Reads 3.10, 3.20, 3.30, 3.90 and 3.140.
 pub(super) fn read(source: &Source<'_>) -> Result<Parsed, GridError> {
     match source.template {
         10 => mercator(source),
         20 => polar(source),
         30 => lambert(source),
+        90 => space_view(source),
         _ => azimuthal(source),
     }
 }
@@ -167,17 +170,86 @@ fn placed_at(
         return Err(source.invalid("its projection does not show its first point"));
     }
     let (dx, dy) = frame.signed_steps();
-    let axis = |start: f64, step: f64, count: u32| -> Vec<f64> {
-        (0..count)
-            .map(|k| step.mul_add(f64::from(k), start))
-            .collect()
-    };
-    let (y, x) = (axis(y0, dy, frame.nj), axis(x0, dx, frame.ni));
-    let (ny, nx) = (y.len(), x.len());
-    Ok(Parsed {
+    Ok(laid_out(
         kind,
-        scan: frame.scan,
-        resolution: frame.resolution,
+        frame.scan,
+        frame.resolution,
+        projection,
+        axis(y0, dy, frame.nj),
+        axis(x0, dx, frame.ni),
+        frame.first.1 < 0.0,
+    ))
+}
+
+/// The view of a satellite above the equator that is not turned, from its north-western corner: what ecCodes places.
+fn space_view(source: &Source<'_>) -> Result<Parsed, GridError> {
+    source.need(80)?;
+    let octets = source.octets;
+    let number = |octet| match octets.u32(octet) {
+        None | Some(0 | u32::MAX) => Err(source.invalid("a count of cells is missing")),
+        Some(number) => Ok(f64::from(number)),
+    };
+    // Signed, and 0 where the whole disc is there.
+    let offset = |octet| match octets.u32(octet) {
+        Some(u32::MAX) => Err(source.invalid("the cell below the satellite is missing")),
+        _ => Ok(f64::from(octets.i32(octet).unwrap_or(0))),
+    };
+    let (ni, nj) = (octets.u32(31).unwrap_or(0), octets.u32(35).unwrap_or(0));
+    source.check_shape(ni, nj)?;
+    let scan = Scan(octets.u8(64).unwrap_or(0));
+    if scan.i_negative() || scan.j_positive() || scan.shifted() {
+        return Err(
+            source.unsupported("space view scanned from another corner than the north-western")
+        );
+    }
+    if octets.i32(39) != Some(0) || octets.u32(65) != Some(0) {
+        return Err(source.unsupported("space view from off the equator, or turned"));
+    }
+    let radii = octets.u32(69).filter(|radii| *radii != u32::MAX);
+    let radii = radii.ok_or_else(|| source.unsupported("space view, orthographic"))?;
+    let earth = source.earth()?;
+    let view = SpaceView::new(earth, f64::from(radii) / 1e6, degrees(source, 43))
+        .ok_or_else(|| source.invalid("its camera is inside of the earth"))?;
+    let apparent = 2.0 * (1e6 / f64::from(radii)).asin() * view.height();
+    let (dx, dy) = (apparent / number(48)?, apparent / number(52)?);
+    let dy = dy * (earth.minor / earth.major);
+    let (left, top) = (
+        offset(56)? / 1000.0 - offset(73)?,
+        offset(60)? / 1000.0 - offset(77)?,
+    );
+    Ok(laid_out(
+        "space_view",
+        scan,
+        octets.u8(47).unwrap_or(0),
+        Projection::SpaceView(view),
+        axis(top * dy, -dy, nj),
+        axis(-left * dx, dx, ni),
+        octets.i32(43).unwrap_or(0) < 0,
+    ))
+}
+
+/// `count` places, from a start by equal steps.
+fn axis(start: f64, step: f64, count: u32) -> Vec<f64> {
+    (0..count)
+        .map(|k| step.mul_add(f64::from(k), start))
+        .collect()
+}
+
+/// The grid of two axes on a plane.
+fn laid_out(
+    kind: &'static str,
+    scan: Scan,
+    resolution: u8,
+    projection: Projection,
+    y: Vec<f64>,
+    x: Vec<f64>,
+    signed: bool,
+) -> Parsed {
+    let (ny, nx) = (y.len(), x.len());
+    Parsed {
+        kind,
+        scan,
+        resolution,
         coordinates: Coordinates {
             axes: vec![Axis::y(y.clone()), Axis::x(x.clone())],
             mapping: projection.attributes(),
@@ -187,7 +259,7 @@ fn placed_at(
             placement: Placement::Projected { y, x, projection },
             ny,
             nx,
-            signed: frame.first.1 < 0.0,
+            signed,
         },
-    })
+    }
 }

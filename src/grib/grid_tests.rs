@@ -166,11 +166,20 @@ fn contradictions_are_refused() {
     ));
 }
 
+/// Rows of no cells made a grid of no cells.
+#[test]
+fn a_grid_without_cells_is_refused() {
+    let bytes = include_bytes!("../../tests/data/bad/grid/rows_without_cells");
+    assert!(matches!(
+        Grid::parse(bytes),
+        Err(GridError::PointCount { points: 0, .. })
+    ));
+}
+
 #[test]
 fn other_templates_are_refused_by_name() {
     for (template, word) in [
         (50, "harmonic"),
-        (90, "space"),
         (101, "unstructured"),
         (12, "Mercator"),
         (999, "unknown"),

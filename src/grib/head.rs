@@ -58,6 +58,9 @@ impl<'a> Head<'a> {
         let (mut order, mut at) = (Order::START, INDICATOR_BYTES);
         while found.iter().skip(5).any(|section| section.is_empty()) {
             let rest = prefix.get(at..).unwrap_or_default();
+            if at as u64 + 5 > end {
+                return Err(order.cannot_end(at as u64));
+            }
             if rest.len() < 5 {
                 return need_more(at as u64 + 5, indicator.length);
             }
@@ -124,6 +127,18 @@ mod tests {
         assert_eq!(head.section2.map(<[u8]>::len), Some(1005));
         assert_eq!(head.section4[9], 5);
         assert_eq!(head.bitmap_indicator, Some(0));
+    }
+
+    /// The head of a message without section 5 was asked for again and again.
+    #[test]
+    fn a_message_that_ends_before_section_5_is_refused() {
+        let bytes = message(&parts(5, 0)[..3]);
+        for have in [bytes.len(), bytes.len() - 4] {
+            assert!(matches!(
+                Head::parse(&bytes[..have]),
+                Err(GribError::SectionOrder { section: 8, .. })
+            ));
+        }
     }
 
     #[test]

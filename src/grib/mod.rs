@@ -26,5 +26,6 @@ pub mod product;
 pub mod projection;
 pub mod scan;
 pub mod section;
+mod space_view;
 mod suffix;
 pub mod walker;

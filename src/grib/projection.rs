@@ -4,12 +4,14 @@
 //! turns them into latitudes and longitudes. One formula serves both shapes of the earth: with eccentricity 0 the
 //! ellipsoidal one is the spherical one.
 //!
-//! Knows geometry. Knows no octets and no scanning. The formulas are in `conformal` and `azimuthal`. Source: J. P. Snyder, Map Projections - A Working Manual (USGS
-//! Professional Paper 1395), equations (7-*), (14-15), (15-*), (21-*), (24-*), (3-12) to (3-16).
+//! Knows geometry. Knows no octets and no scanning. The formulas are in `conformal`, `azimuthal` and
+//! `space_view`. Source of the former: J. P. Snyder, Map Projections - A Working Manual (USGS Professional Paper 1395),
+//! equations (7-*), (14-15), (15-*), (21-*), (24-*), (3-12) to (3-16).
 
 pub use super::azimuthal::Azimuthal;
 pub use super::conformal::{Lambert, Mercator, Polar};
 use super::coordinates::Attribute;
+pub use super::space_view::SpaceView;
 
 /// A projection with its constants worked out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +24,8 @@ pub enum Projection {
     Mercator(Mercator),
     /// Lambert azimuthal equal area.
     Azimuthal(Azimuthal),
+    /// Geostationary satellite.
+    SpaceView(SpaceView),
 }
 
 impl Projection {
@@ -34,6 +38,7 @@ impl Projection {
             Self::Polar(it) => it.forward(phi, longitude),
             Self::Mercator(it) => it.forward(phi, longitude),
             Self::Azimuthal(it) => it.forward(phi, longitude),
+            Self::SpaceView(it) => it.forward(phi, longitude),
         }
     }
 
@@ -46,6 +51,7 @@ impl Projection {
             Self::Polar(it) => it.inverse(x, y),
             Self::Mercator(it) => it.inverse(x, y),
             Self::Azimuthal(it) => it.inverse(x, y),
+            Self::SpaceView(it) => it.inverse(x, y),
         }
     }
 
@@ -57,6 +63,7 @@ impl Projection {
             Self::Polar(it) => it.attributes(),
             Self::Mercator(it) => it.attributes(),
             Self::Azimuthal(it) => it.attributes(),
+            Self::SpaceView(it) => it.attributes(),
         };
         attributes.push(("false_easting", Attribute::Number(0.0)));
         attributes.push(("false_northing", Attribute::Number(0.0)));

@@ -50,6 +50,37 @@ fn forward_and_inverse_agree() {
     }
 }
 
+/// What is in sight comes back, what is behind the horizon has no place on the plane, and beside the disc there is no earth.
+#[test]
+fn a_satellite_sees_less_than_half_of_the_earth() {
+    for earth in [SPHERE, WGS84] {
+        let view = SpaceView::new(earth, 6.6107, 9.5).unwrap();
+        let height = view.height();
+        let view = Projection::SpaceView(view);
+        for (latitude, longitude) in [(0.0, 9.5), (80.0, 9.5), (-45.0, 50.0), (12.0, -60.0)] {
+            let (x, y) = view.forward(latitude, longitude);
+            let (north, east) = view.inverse(x, y);
+            let close = (north - latitude).abs() < 1e-8 && (east - longitude).abs() < 1e-8;
+            assert!(close, "{latitude} {longitude}: {north} {east}");
+        }
+        for (latitude, longitude) in [(82.0, 9.5), (0.0, 92.0), (0.0, 189.5), (90.0, 0.0)] {
+            let (x, y) = view.forward(latitude, longitude);
+            assert!(x.is_nan() && y.is_nan(), "{latitude} {longitude}");
+        }
+        for (x, y) in [
+            (0.16, 0.0),
+            (0.0, -0.16),
+            (0.12, 0.12),
+            (2.0, 0.0),
+            (3.1, 3.1),
+        ] {
+            let (north, east) = view.inverse(x * height, y * height);
+            assert!(north.is_nan() && east.is_nan(), "{x} {y}");
+        }
+        assert_eq!(SpaceView::new(earth, 1.0, 0.0), None);
+    }
+}
+
 #[test]
 fn published_examples_hold() {
     // Snyder's numerical examples on the Clarke 1866 ellipsoid, pages 296, 314 and 333.

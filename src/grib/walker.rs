@@ -27,13 +27,15 @@
 //! Between messages anything may stand (padding, bulletin headers): the next `GRIB` is searched for in windows, up to
 //! [`MAX_GAP_BYTES`]. What is wrong with a message is reported with its place; the walk goes on behind it where that is sure.
 //!
-//! Knows sections and their order. Knows no templates.
+//! Knows sections and their order. Knows no templates. Of edition 1 it knows where a message ends and its date: enough to
+//! account for it.
 
 use std::sync::Arc;
 
 use super::bytes::Octets;
 use super::head::MAX_HEAD_BYTES;
 use super::section::{END, GribError, INDICATOR_BYTES, Indicator, MAX_FIELDS, Order};
+use crate::time::Instant;
 
 /// Bytes asked for at a time, unless more are needed: the sections before the data are some 200 bytes.
 pub const WINDOW_BYTES: usize = 512;
@@ -49,6 +51,9 @@ const EDITION_1_UNIT: u64 = 120;
 
 /// Octets of section 0 of edition 1.
 const EDITION_1_BYTES: u64 = 8;
+
+/// Octets looked at where a message starts: section 0, and of edition 1 the start of section 1 up to the century.
+const START_BYTES: usize = 33;
 
 /// Length from which edition 1 counts in units.
 const EDITION_1_LARGE: u64 = 0x80_0000;
@@ -80,6 +85,8 @@ pub enum Found {
         offset: u64,
         /// Total length in bytes; over 8 MiB it is exact to 120 bytes only.
         length: u64,
+        /// Reference time, if it is a date.
+        reference: Option<Instant>,
     },
     /// Something that starts like a message and is none. [`GribError::Truncated`] is the last thing found in a file.
     Broken {
@@ -145,7 +152,11 @@ enum Place {
         error: GribError,
     },
     /// At a message of edition 1 whose end is known.
-    Edition1 { offset: u64, length: u64 },
+    Edition1 {
+        offset: u64,
+        length: u64,
+        reference: Option<Instant>,
+    },
     /// At the end.
     Done,
 }
@@ -213,7 +224,11 @@ impl Walker {
                 Place::Done => return Step::Done,
                 Place::Between { at, gap } => between(&self.window, at, *gap),
                 Place::Inside(inside) => inside.advance(&self.window),
-                Place::Edition1 { offset, length } => edition_1(&self.window, *offset, *length),
+                Place::Edition1 {
+                    offset,
+                    length,
+                    reference,
+                } => edition_1(&self.window, *offset, *length, *reference),
                 Place::Broken { offset, end, error } => broken(&self.window, *offset, *end, error),
             };
             match turn {
@@ -292,7 +307,7 @@ fn between(window: &Window, at: &mut u64, gap: u64) -> Result<Turn, Need> {
     // The longer nothing is found, the larger the bites.
     let searched = usize::try_from(*at - gap).unwrap_or(SEARCH_BYTES);
     let ask = searched.min(SEARCH_BYTES).max(window.ask);
-    let head = window.peek_asking(*at, INDICATOR_BYTES, ask)?;
+    let head = window.peek_asking(*at, START_BYTES, ask)?;
     if head.starts_with(b"GRIB") {
         return Ok(start(window, *at, head));
     }
@@ -329,12 +344,20 @@ fn start(window: &Window, offset: u64, head: &[u8]) -> Turn {
             truncated(length)
         }
         Err(GribError::Edition1 { length }) if length < EDITION_1_LARGE => {
-            Turn::Go(Place::Edition1 { offset, length })
+            Turn::Go(Place::Edition1 {
+                offset,
+                length,
+                reference: edition_1_reference(head),
+            })
         }
         Err(GribError::Edition1 { length }) => {
             let end = offset + length - EDITION_1_UNIT;
-            let place = Place::Between { at: end, gap: end };
-            Turn::Report(Found::Edition1 { offset, length }, place)
+            let found = Found::Edition1 {
+                offset,
+                length,
+                reference: edition_1_reference(head),
+            };
+            Turn::Report(found, Place::Between { at: end, gap: end })
         }
         // The letters in some text.
         Err(GribError::Edition { .. }) => Turn::Go(search_on),
@@ -342,12 +365,37 @@ fn start(window: &Window, offset: u64, head: &[u8]) -> Turn {
     }
 }
 
+/// Reference time of a message of edition 1: octets 13-17 and 25 of its section 1, which starts at octet 9 of the message.
+fn edition_1_reference(start: &[u8]) -> Option<Instant> {
+    let octets = Octets(start.get(8..)?);
+    let number = |octet| octets.u8(octet);
+    let year = (i32::from(number(25)?) - 1) * 100 + i32::from(number(13)?);
+    let [month, day, hour, minute] = [number(14)?, number(15)?, number(16)?, number(17)?];
+    Instant::from_calendar(
+        year,
+        month.into(),
+        day.into(),
+        hour.into(),
+        minute.into(),
+        0,
+    )
+}
+
 /// Checks the closing `7777` of a message of edition 1.
-fn edition_1(window: &Window, offset: u64, length: u64) -> Result<Turn, Need> {
+fn edition_1(
+    window: &Window,
+    offset: u64,
+    length: u64,
+    reference: Option<Instant>,
+) -> Result<Turn, Need> {
     let last = length.max(EDITION_1_BYTES + END.len() as u64) - END.len() as u64;
     if window.peek(offset + last, END.len())? == END {
         let at = offset + length;
-        let found = Found::Edition1 { offset, length };
+        let found = Found::Edition1 {
+            offset,
+            length,
+            reference,
+        };
         return Ok(Turn::Report(found, Place::Between { at, gap: at }));
     }
     let error = GribError::NoEnd { length };

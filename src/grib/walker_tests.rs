@@ -115,25 +115,28 @@ fn edition_1_is_told_and_stepped_over() {
     let old = |length: usize| {
         let mut bytes = b"GRIB\0\0\0\x01".to_vec();
         bytes[4..7].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes()[1..]);
-        bytes.resize(length - 4, b'x');
+        bytes.resize(length - 4, 0);
+        // 2 March of the year 100 of the 20th century, 18:30.
+        bytes[20..25].copy_from_slice(&[100, 3, 2, 18, 30]);
+        bytes[32] = 20;
         bytes.extend_from_slice(END);
         bytes
     };
-    let file = [old(100), plain.clone(), old(50)].concat();
-    let found = walk(&file);
-    assert_eq!(
-        (&found[0], &found[2]),
-        (
-            &Found::Edition1 {
-                offset: 0,
-                length: 100
-            },
-            &Found::Edition1 {
-                offset: 100 + plain.len() as u64,
-                length: 50
-            },
-        )
-    );
+    let mut dateless = old(50);
+    dateless[21] = 13;
+    let file = [old(100), plain.clone(), dateless].concat();
+    let reference = Instant::from_calendar(2000, 3, 2, 18, 30, 0);
+    let edition_1 = |offset, length, reference| Found::Edition1 {
+        offset,
+        length,
+        reference,
+    };
+    for window in [16, WINDOW_BYTES] {
+        let (found, _) = drive(&file, window);
+        assert_eq!(found[0], edition_1(0, 100, reference));
+        assert_eq!(found[2], edition_1(100 + plain.len() as u64, 50, None));
+        assert_eq!(found.len(), 3);
+    }
 }
 
 #[test]

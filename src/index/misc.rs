@@ -63,9 +63,9 @@ pub(super) fn member(misc: &str) -> Found<'_> {
             return Found {
                 member: read.map(|read| read.0),
                 doubtful: read.is_none(),
-                before: before.trim_end_matches(':'),
+                before: before.strip_suffix(':').unwrap_or(before),
                 derived: read.map_or(item, |read| read.1),
-                after: after.trim_start_matches(':'),
+                after: after.strip_prefix(':').unwrap_or(after),
             };
         }
         start += item.len() + 1;

@@ -524,6 +524,11 @@ impl FileRows {
                     row
                 }
                 Err(reason) => DraftRow {
+                    reference: field.other_edition.unwrap_or(base.reference),
+                    status: match field.other_edition {
+                        Some(_) => Status::Unsupported,
+                        None => Status::Unplaced,
+                    },
                     reason: Some(reason),
                     ..base
                 },

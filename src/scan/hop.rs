@@ -9,6 +9,7 @@ use crate::grib::identity::Product;
 use crate::grib::walker::{Found, Step, WalkedMessage, Walker};
 use crate::location::{ByteRange, Location};
 use crate::storage::{Fetched, Short, Storage};
+use crate::time::Instant;
 
 /// Bytes of the first read, which tells the size of the object as well.
 const FIRST_READ: u64 = 512;
@@ -20,6 +21,8 @@ pub(super) struct Hopped {
     pub(super) length: Option<u64>,
     /// Position of the field in its message, from 0.
     pub(super) field: u16,
+    /// Reference time of a message of an edition that is not supported.
+    pub(super) other_edition: Option<Instant>,
     pub(super) learned: Result<Learned, LearnError>,
 }
 
@@ -146,16 +149,21 @@ fn add(walk: &mut Walk, location: &Location, found: Found) {
         offset,
         length,
         field: 0,
+        other_edition: None,
         learned: Err(sentence(reason)),
     };
     match found {
         Found::Message(message) => walk.fields.extend(fields(location, &message)),
-        Found::Edition1 { offset, length } => {
-            walk.fields.push(broken(
-                offset,
-                Some(length),
-                "GRIB edition 1 is not supported".to_owned(),
-            ));
+        Found::Edition1 {
+            offset,
+            length,
+            reference,
+        } => {
+            let reason = "GRIB edition 1 is not supported".to_owned();
+            walk.fields.push(Hopped {
+                other_edition: Some(reference.unwrap_or(Instant(0))),
+                ..broken(offset, Some(length), reason)
+            });
         }
         Found::Broken { offset, error } => {
             walk.fields.push(broken(offset, None, error.to_string()));
@@ -190,6 +198,7 @@ fn fields(location: &Location, message: &WalkedMessage) -> Vec<Hopped> {
             offset: message.offset,
             length: Some(message.length),
             field: u16::try_from(position).unwrap_or(u16::MAX),
+            other_edition: None,
             learned: learned(field),
         })
         .collect()

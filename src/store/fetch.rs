@@ -1,6 +1,7 @@
 //! One field from the archive: ranged fetch, verification, decode.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +13,7 @@ use super::buffers::Buffers;
 use super::failure::FailureKind;
 use super::heal::Healer;
 use super::origin::{Came, Origin};
+use super::part;
 use super::reader::ReaderConfig;
 use super::rescan::HealError;
 use super::rows::Located;
@@ -296,6 +298,15 @@ impl Source {
             table: Arc::clone(&at.table),
         };
         let (object, range) = (at.row.object, place.range());
+        if let Some(cells) = self.few_cells(&at)
+            && !self.origin.has_disk_for(object)
+        {
+            // In a box: seldom needed.
+            let part = part::fetch(&self.origin, object, range, cells).boxed();
+            if let Some(came) = part.await? {
+                return self.decoded(&at, &came).await;
+            }
+        }
         let came = self.origin.get(object, range, false).await?;
         let outcome = self.decoded(&at, &came).await;
         let fault = matches!(outcome, Err(FetchError::Verify(_) | FetchError::Decode(_)));
@@ -306,6 +317,21 @@ impl Source {
             return self.kept(object, range, came, outcome);
         }
         self.kept(object, range, came, outcome)
+    }
+
+    /// The cells of the rows that are wanted of a field, if they are few of a large message.
+    fn few_cells(&self, at: &Located) -> Option<Range<usize>> {
+        let delivered = at
+            .section3()
+            .ok()
+            .and_then(|section3| self.grid(section3))?;
+        let crop = delivered.crop.as_ref()?;
+        let cells = crop.cells_of_rows();
+        let (grid, length) = (&delivered.grid, at.row.length);
+        (at.row.field == 0
+            && grid.cell_order().is_row_major()
+            && part::is_worth_it(length, &cells, grid.points()))
+        .then_some(cells)
     }
 
     /// Keeps what came over the network and was right.
@@ -339,9 +365,9 @@ impl Source {
         })
     }
 
-    /// Where a row's message lies, its object and range, if the row is in memory.
+    /// Where a row's message lies, its object and range, if the row is in memory and the message is wanted as a whole.
     pub(super) fn reference(&self, row: RowId) -> Option<(u32, ByteRange)> {
-        let at = self.peek(row)?;
+        let at = self.peek(row).filter(|at| self.few_cells(at).is_none())?;
         Some((at.row.object, Place::listed(&at.row).range()))
     }
 

@@ -14,6 +14,7 @@ mod failures;
 mod fetch;
 mod heal;
 mod origin;
+mod part;
 mod pins;
 mod reader;
 mod rescan;

@@ -82,6 +82,12 @@ impl Origin {
         self.disk.as_ref().filter(|_| location.scheme() != "file")
     }
 
+    /// Whether messages of an object are kept on disk, or lie there.
+    pub(super) fn has_disk_for(&self, object: u32) -> bool {
+        self.location(object)
+            .is_ok_and(|at| at.scheme() == "file" || self.disk_for(&at).is_some())
+    }
+
     /// Says that several ranges will be asked for now. Neighbours in one object are fetched by one request, and [`Origin::get`] of each
     /// waits for that; for the others nothing is done.
     pub(super) fn expect(self: &Arc<Self>, wanted: &[(u32, ByteRange)], runtime: &Handle) {

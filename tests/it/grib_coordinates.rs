@@ -61,6 +61,10 @@ fn check_points(differences: &mut Differences, at: &str, grid: &Grid, expected: 
         };
         let (latitude, longitude) = grid.locator().locate(row, column).unwrap();
         let (north, east) = (point[1].as_f64().unwrap(), point[2].as_f64().unwrap());
+        // Beside the earth's disc there is no place; ecCodes says 0, 0.
+        if latitude.is_nan() && longitude.is_nan() && (north, east) == (0.0, 0.0) {
+            continue;
+        }
         let turn = (longitude - east + 180.0).rem_euclid(360.0) - 180.0;
         let (far_north, far_east) = tolerance(grid, row, expected);
         let close = (latitude - north).abs() < far_north && turn.abs() < far_east;
@@ -199,7 +203,7 @@ const REFUSED: [(&str, usize); 10] = [
         1,
     ),
     (
-        "grid template 3.90 (space view, perspective or orthographic) is not supported",
-        2,
+        "grid template 3.90 (space view scanned from another corner than the north-western) is not supported",
+        1,
     ),
 ];

@@ -20,9 +20,13 @@ mod fuse_mount; // a tree on the real /dev/fuse
 #[cfg(test)]
 mod fuse_tree; // the tree that it shows
 #[cfg(test)]
+mod fuzz_finds; // what the fuzzer runs
+#[cfg(test)]
 mod grib_coordinates;
 #[cfg(test)]
 mod grib_corpus; // sections, identity, grids against ecCodes'
+#[cfg(test)]
+mod grib_editions;
 #[cfg(test)]
 mod grib_hops;
 #[cfg(test)]

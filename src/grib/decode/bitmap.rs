@@ -5,6 +5,7 @@
 
 use super::error::DecodeError;
 use super::scale::Value;
+use super::unpack::word;
 
 /// A bitmap of at least as many bits as there are points; 1 = present, most significant bit first.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,16 @@ impl<'a> Bitmap<'a> {
         }
     }
 
+    /// The 64 bits from a point on; 0 past the end.
+    #[inline(always)]
+    fn sixty_four(self, point: usize) -> u64 {
+        let next = u64::from(self.octets.get(point / 8 + 8).copied().unwrap_or(0));
+        match point % 8 {
+            0 => word(self.octets, point / 8),
+            shift => word(self.octets, point / 8) << shift | next >> (8 - shift),
+        }
+    }
+
     /// Spreads the last `present` values of `out` to their points, `out` being the points from `first` on. Points without
     /// a value become missing. `present` must be the number of ones among those points.
     pub(super) fn spread<V: Value>(self, first: usize, present: usize, out: &mut [V]) {
@@ -65,6 +76,25 @@ impl<'a> Bitmap<'a> {
         while to + 8 <= out.len() {
             if from == to {
                 return; // No gap is left: all are where they belong.
+            }
+            // Land and sea: most words are all of one kind.
+            if to + 64 <= out.len() {
+                match self.sixty_four(first + to) {
+                    0 => {
+                        if let Some(points) = out.get_mut(to..to + 64) {
+                            points.fill(V::MISSING);
+                        }
+                        to += 64;
+                        continue;
+                    }
+                    u64::MAX if from + 64 <= out.len() => {
+                        out.copy_within(from..from + 64, to);
+                        from += 64;
+                        to += 64;
+                        continue;
+                    }
+                    _ => {}
+                }
             }
             let bits = self.eight(first + to);
             let mut values = [V::MISSING; 8];

@@ -8,6 +8,7 @@
 //! The sums are exact: before each piece of a group a bound on what they can reach is compared with 2^51, the range of
 //! [`Biased`]; where the bound does not hold, each step is checked.
 
+use super::difference::{Difference, First, Plain, Second, exact};
 use super::error::DecodeError;
 use super::request::Complex;
 use super::scale::{Biased, Scale, Value};
@@ -16,6 +17,9 @@ use super::unpack::{for_width, top, unpack, window};
 
 /// Integers between unpacking and scaling.
 const BLOCK: usize = 1024;
+/// Integers that may be written behind a block's end: groups are unpacked in whole words, a few values too many, since where
+/// a group ends is what a processor guesses worst.
+const SLACK: usize = 16;
 /// Groups whose headers are read at once.
 const BATCH: usize = 128;
 
@@ -33,125 +37,6 @@ pub(super) fn decode<V: Value>(
         1 => Field::<First, V>::decode(packing, data, out),
         _ => Field::<Second, V>::decode(packing, data, out),
     }
-}
-
-/// How integers follow from the packed ones: not at all, or as sums of first or second order.
-trait Difference: Copy {
-    const ORDER: usize;
-    /// The state after the first values, which are coded apart.
-    fn start(first: [i64; 2]) -> Self;
-    /// The next integer.
-    fn step(&mut self, packed: i64) -> Biased;
-    /// The next integer if it can be had exactly.
-    fn careful_step(&mut self, packed: i64) -> Option<Biased>;
-    /// No integer within `count` steps is larger, if no packed one is larger than `packed`.
-    fn reach(&self, count: u64, packed: u64) -> u64;
-}
-
-#[derive(Clone, Copy)]
-struct Plain;
-
-impl Difference for Plain {
-    const ORDER: usize = 0;
-
-    fn start(_: [i64; 2]) -> Self {
-        Self
-    }
-
-    #[inline(always)]
-    fn step(&mut self, packed: i64) -> Biased {
-        Biased::new(packed)
-    }
-
-    fn careful_step(&mut self, packed: i64) -> Option<Biased> {
-        exact(Some(packed)).map(Biased::new)
-    }
-
-    fn reach(&self, _: u64, packed: u64) -> u64 {
-        packed
-    }
-}
-
-#[derive(Clone, Copy)]
-struct First {
-    sum: Biased,
-}
-
-impl Difference for First {
-    const ORDER: usize = 1;
-
-    fn start(first: [i64; 2]) -> Self {
-        let [first, _] = first;
-        Self {
-            sum: Biased::new(first),
-        }
-    }
-
-    #[inline(always)]
-    fn step(&mut self, packed: i64) -> Biased {
-        self.sum = self.sum.plus(packed);
-        self.sum
-    }
-
-    fn careful_step(&mut self, packed: i64) -> Option<Biased> {
-        let sum = exact(self.sum.get().checked_add(packed))?;
-        self.sum = Biased::new(sum);
-        Some(self.sum)
-    }
-
-    fn reach(&self, count: u64, packed: u64) -> u64 {
-        count
-            .saturating_mul(packed)
-            .saturating_add(self.sum.get().unsigned_abs())
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Second {
-    sum: Biased,
-    slope: i64,
-}
-
-impl Difference for Second {
-    const ORDER: usize = 2;
-
-    fn start(first: [i64; 2]) -> Self {
-        let [first, second] = first;
-        Self {
-            sum: Biased::new(second),
-            slope: second - first,
-        }
-    }
-
-    #[inline(always)]
-    fn step(&mut self, packed: i64) -> Biased {
-        self.slope = self.slope.wrapping_add(packed);
-        self.sum = self.sum.plus(self.slope);
-        self.sum
-    }
-
-    fn careful_step(&mut self, packed: i64) -> Option<Biased> {
-        let slope = self.slope.checked_add(packed)?;
-        let sum = exact(self.sum.get().checked_add(slope))?;
-        *self = Self {
-            sum: Biased::new(sum),
-            slope,
-        };
-        Some(self.sum)
-    }
-
-    fn reach(&self, count: u64, packed: u64) -> u64 {
-        count
-            .saturating_mul(packed)
-            .saturating_add(self.slope.unsigned_abs())
-            .saturating_mul(count)
-            .saturating_add(self.sum.get().unsigned_abs())
-    }
-}
-
-/// An integer that [`Biased`] can hold.
-fn exact(integer: Option<i64>) -> Option<i64> {
-    integer.filter(|integer| integer.unsigned_abs() < Biased::LIMIT)
 }
 
 /// One group, as its three headers say.
@@ -177,7 +62,9 @@ struct Field<'a, D, V> {
     state: D,
     bits: u32,
     missing: u32,
-    block: [Biased; BLOCK],
+    /// Whether no sum of the field can leave the exact range, by its header alone.
+    bounded: bool,
+    block: [Biased; BLOCK + SLACK],
     filled: usize,
     /// What is still to be written.
     out: &'a mut [V],
@@ -203,6 +90,12 @@ impl<'a, D: Difference, V: Value> Field<'a, D, V> {
         let values = padded(lengths, packing.length_bits);
         enough(data, values, 0, 0)?;
 
+        let state = D::start(first);
+        let widest = packing
+            .width_reference
+            .saturating_add(top(u64::MAX, packing.width_bits.max(1)))
+            .min(32);
+        let largest = (1 << packing.bits) + (1 << widest) + minimum.unsigned_abs();
         let mut field = Self {
             data,
             scale: packing.scale,
@@ -210,10 +103,11 @@ impl<'a, D: Difference, V: Value> Field<'a, D, V> {
             minimum,
             first,
             started: 0,
-            state: D::start(first),
+            state,
             bits: packing.bits,
             missing: packing.missing,
-            block: [Biased::ZERO; BLOCK],
+            bounded: state.reach(out.len() as u64, largest) < Biased::LIMIT,
+            block: [Biased::ZERO; BLOCK + SLACK],
             filled: 0,
             out,
         };
@@ -304,17 +198,23 @@ impl<'a, D: Difference, V: Value> Field<'a, D, V> {
             if self.filled == BLOCK {
                 self.flush();
             }
+            let count = length.min(BLOCK - self.filled);
             let room = self.block.get_mut(self.filled..).unwrap_or_default();
-            let count = length.min(room.len());
-            let piece = room.get_mut(..count).unwrap_or_default();
-            if self.state.reach(count as u64, largest) < Biased::LIMIT {
+            if self.bounded || self.state.reach(count as u64, largest) < Biased::LIMIT {
                 for_width!(
                     width,
-                    repeat(base, &mut self.state, piece),
-                    sums[D](self.data, self.bit, base, &mut self.state, piece)
+                    repeat(base, &mut self.state, count, room),
+                    sums[D](self.data, self.bit, base, &mut self.state, count, room)
                 );
             } else {
-                careful(self.data, self.bit, width, base, &mut self.state, piece)?;
+                careful(
+                    self.data,
+                    self.bit,
+                    width,
+                    base,
+                    &mut self.state,
+                    room.get_mut(..count).unwrap_or_default(),
+                )?;
             }
             self.bit += count as u64 * u64::from(width);
             self.filled += count;
@@ -437,18 +337,19 @@ fn descriptors<D: Difference>(
     ))
 }
 
-/// Integers of a piece of a group of width `W`.
-#[inline(never)]
+/// Integers of a piece of `count` values of a group of width `W`, at the start of `room`. Writes up to [`SLACK`] more.
 fn sums<D: Difference, const W: u32, const N: usize>(
     data: &[u8],
     mut bit: u64,
     base: i64,
     state: &mut D,
-    out: &mut [Biased],
+    count: usize,
+    room: &mut [Biased],
 ) {
-    let mut sums = *state;
-    let (chunks, rest) = out.as_chunks_mut::<N>();
-    for chunk in chunks {
+    let before = *state;
+    let mut sums = before;
+    let chunks = room.as_chunks_mut::<N>().0;
+    for chunk in chunks.get_mut(..count.div_ceil(N)).unwrap_or_default() {
         let mut word = window(data, bit);
         for out in chunk {
             *out = sums.step(i64::from(top(word, W)) + base);
@@ -456,21 +357,39 @@ fn sums<D: Difference, const W: u32, const N: usize>(
         }
         bit += u64::from(W) * N as u64;
     }
-    let mut word = window(data, bit);
-    for out in rest {
-        *out = sums.step(i64::from(top(word, W)) + base);
-        word <<= W;
-    }
-    *state = sums;
+    *state = before.after(room.get(..count).unwrap_or_default());
 }
 
-/// Integers of a piece of a group of width 0.
-fn repeat<D: Difference>(base: i64, state: &mut D, out: &mut [Biased]) {
-    let mut sums = *state;
-    for out in out {
-        *out = sums.step(base);
+/// As [`sums`], for a group of width 0. After eight steps, four integers side by side follow from the four before them: what
+/// they differ by changes by the same amount each time, so vector units can do it.
+fn repeat<D: Difference>(base: i64, state: &mut D, count: usize, room: &mut [Biased]) {
+    let before = *state;
+    let mut sums = before;
+    let fours = room.as_chunks_mut::<4>().0;
+    let fours = fours.get_mut(..count.div_ceil(4)).unwrap_or_default();
+    for integer in fours.iter_mut().take(2).flatten() {
+        *integer = sums.step(base);
     }
-    *state = sums;
+    if let [earlier, last, rest @ ..] = fours {
+        let mut last = *last;
+        let mut by = [0_i64; 4];
+        for ((by, last), earlier) in by.iter_mut().zip(&last).zip(earlier.iter()) {
+            *by = last.get().wrapping_sub(earlier.get());
+        }
+        let change = if D::ORDER == 2 {
+            base.wrapping_mul(16)
+        } else {
+            0
+        };
+        for four in rest {
+            for (last, by) in last.iter_mut().zip(&mut by) {
+                *by = by.wrapping_add(change);
+                *last = last.plus(*by);
+            }
+            *four = last;
+        }
+    }
+    *state = before.after(room.get(..count).unwrap_or_default());
 }
 
 /// Integers of a piece of a group whose sums may leave the exact range.
@@ -494,3 +413,7 @@ fn careful<D: Difference>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "complex_tests.rs"]
+mod tests;

@@ -23,6 +23,7 @@
 mod bitmap;
 mod ccsds;
 mod complex;
+mod difference;
 mod error;
 mod fence;
 mod ieee;

@@ -16,7 +16,7 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// Indexes files on disk as they lie there.
-fn index_local(paths: &[PathBuf], scan: &ScanConfig) -> (Table, Account) {
+pub(crate) fn index_local(paths: &[PathBuf], scan: &ScanConfig) -> (Table, Account) {
     let runtime = Runtime::new().unwrap();
     let storage = Storage::new(StorageConfig::default()).unwrap();
     let sources = paths

@@ -1,7 +1,7 @@
 //! Building tables: runs that arrive, index files that lie, shorthands, following, compaction, ensembles; and the shared corpus.
 
 mod arriving;
-mod corpus;
+pub(crate) mod corpus;
 mod ensembles;
 mod following;
 mod wrong;
@@ -119,7 +119,7 @@ fn run(text: &str) -> Instant {
     Instant::parse(text).unwrap()
 }
 
-fn by_status(table: &Table) -> BTreeMap<&'static str, usize> {
+pub(crate) fn by_status(table: &Table) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for row in &table.rows {
         *counts.entry(row.status.as_str()).or_default() += 1;
