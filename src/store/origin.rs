@@ -286,7 +286,7 @@ async fn on_disk(
     range: ByteRange,
     expected: Version,
 ) -> Option<Found> {
-    let (disk, key) = (Arc::clone(disk), Key::new(&location, range));
+    let (disk, key) = (Arc::clone(disk), Key::new(location, range));
     let looking = tokio::task::spawn_blocking(move || disk.get(key, &expected));
     tokio::time::timeout(DISK_DEADLINE, looking)
         .await
