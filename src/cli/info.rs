@@ -9,8 +9,10 @@ use super::output::{bytes_text, count_text, grouped};
 use super::selection::SelectionArgs;
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
-use crate::dataset::horizontal::{describe as describe_grid, dimensions as grid_dimensions};
-use crate::dataset::{Collection, FieldArray, GridGroup};
+use crate::dataset::horizontal::{
+    describe as describe_grid, dimensions as grid_dimensions, shown_ends,
+};
+use crate::dataset::{Archive, Collection, FieldArray, GridGroup};
 use crate::scan::load;
 use crate::table::row::{Status, Table};
 use crate::time::step_text;
@@ -38,19 +40,18 @@ pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
     let table = runtime()?
         .block_on(load(&source, &storage))
         .map_err(|error| load_failure(&error))?;
-    let collection = args
-        .selection
-        .select(Collection::build(Arc::new(table), None))?;
+    let table = Arc::new(table);
+    let archive = Archive::of_table(Arc::clone(&table));
+    let collection = args.selection.select(Collection::build(archive, None))?;
     if args.json {
-        say!("{}", describe(&collection));
+        say!("{}", describe(&table, &collection));
     } else {
-        print(&args.source, &collection);
+        print(&args.source, &table, &collection);
     }
     Ok(0)
 }
 
-fn print(source: &str, collection: &Collection) {
-    let table = &collection.table;
+fn print(source: &str, table: &Table, collection: &Collection) {
     say!(
         "{source}: {}, {}",
         count_text(table.rows.len() as u64, "message"),
@@ -199,6 +200,9 @@ fn grid_text(group: &GridGroup) -> String {
     if let Some(crop) = &group.crop {
         let (rows, columns) = crop.shape();
         text += &format!("; selected {rows} x {columns}");
+        for (name, first, last) in shown_ends(group) {
+            text += &format!(", {name} {first}..{last}");
+        }
     }
     text
 }
@@ -232,7 +236,7 @@ fn steps_text(steps: &[i64]) -> String {
     parts.join(", ")
 }
 
-fn describe(collection: &Collection) -> Value {
+fn describe(table: &Table, collection: &Collection) -> Value {
     let groups: Vec<Value> = collection
         .groups
         .iter()
@@ -268,7 +272,6 @@ fn describe(collection: &Collection) -> Value {
             })
         })
         .collect();
-    let table = &collection.table;
     let unplaced: Vec<Value> = table
         .rows
         .iter()

@@ -14,6 +14,7 @@ macro_rules! say {
 mod allocator;
 mod demo;
 mod demo_archive;
+mod follow;
 mod index;
 mod info;
 mod mount;

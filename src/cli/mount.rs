@@ -8,25 +8,30 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::follow::keep_up;
 use super::selection::SelectionArgs;
 use super::view::ViewArgs;
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::Collection;
 use crate::fuse::daemon::{self, DaemonError};
-use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, mount, options};
+use crate::fuse::{
+    Ended, MountConfig, MountError, Session, Signals, mount, open_files_limit, options,
+};
 use crate::location::Location;
-use crate::scan::load;
+use crate::scan::{Found, Library, SaveError, TableWatch};
 use crate::storage::Storage;
 use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
 use crate::telemetry::endpoint;
-use crate::vfs::{MountTree, TreeConfig};
+use crate::time::Instant;
+use crate::vfs::{Follow, MountTree, TreeConfig};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   gribfs mount gfs.parquet /mnt/gfs
   gribfs mount gfs.parquet /mnt/gfs --variable t2m,gh --level 500 --step 0h..48h
+  gribfs mount tables/ /mnt/gfs --follow
   python3 -c 'import xarray; print(xarray.open_zarr(\"/mnt/gfs/best_available.zarr\"))'
   gribfs umount /mnt/gfs")]
 pub(super) struct MountArgs {
@@ -63,6 +68,12 @@ pub(super) struct MountArgs {
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
+    /// Follow the tables: runs appear as they complete, and what is shown already stays as it is
+    #[arg(long, conflicts_with = "as_of")]
+    follow: bool,
+    /// With --follow: show runs before they are complete; reading what has not arrived is an error
+    #[arg(long, requires = "follow")]
+    partial: bool,
     #[command(flatten)]
     selection: SelectionArgs,
     #[command(flatten)]
@@ -176,7 +187,7 @@ fn start(
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let signals = Signals::listen(runtime.handle())
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
-    let tree = Arc::new(tree(args, &source, storage, runtime)?);
+    let tree = tree(args, &source, storage, runtime)?;
     if let Some(address) = args.metrics_addr {
         let shown = Arc::clone(&tree);
         endpoint::serve(address, runtime.handle(), move || shown.metrics())
@@ -210,12 +221,76 @@ fn tree(
     source: &Location,
     storage: Storage,
     runtime: &tokio::runtime::Runtime,
-) -> Result<MountTree, Failure> {
-    let table = runtime
-        .block_on(load(source, &storage))
+) -> Result<Arc<MountTree>, Failure> {
+    let follow = args.follow.then_some(Follow {
+        partial: args.partial,
+    });
+    let handle = runtime.handle().clone();
+    let most_open = open_files_limit() / 2;
+    let library = Library::new(source.clone(), storage.clone(), handle.clone(), most_open);
+    // From here on, so that nothing that comes meanwhile is missed.
+    let watch = follow.map(|_| TableWatch::new(source));
+    let found = runtime
+        .block_on(library.look())
         .map_err(|error| load_failure(&error))?;
-    let table = Arc::new(table);
-    let collection = Collection::build(Arc::clone(&table), args.view.as_of);
+    let collection = match follow {
+        None => mounted(args, source, &found)?,
+        Some(follow) => followed(args, &found, follow)?,
+    };
+    // The background process leaves this directory.
+    let here = config::working_directory().unwrap_or_default();
+    let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
+    let disk = cache_dir
+        .as_deref()
+        .map(|path| disk_cache(path, args.cache_size));
+    let reader_config = ReaderConfig {
+        disk: disk.transpose()?,
+        on_stale: match args.on_stale {
+            StaleArg::Heal => OnStale::Heal,
+            StaleArg::Fail => OnStale::Fail,
+        },
+        corrections: cache_dir.or_else(config::state_directory),
+        memory_bytes: args.memory.unwrap_or_else(config::memory_default),
+        look_ahead: args.look_ahead,
+        view: collection.selection.view.clone(),
+        ..ReaderConfig::default()
+    };
+    let reader = FieldReader::new(library.rows(), storage, handle, &reader_config);
+    let tree_config = TreeConfig {
+        source: source.to_string(),
+        best: args.view.best(),
+        layout: args.view.layout(),
+        format: args.view.format(),
+        follow,
+        modified_seconds: now().seconds(),
+    };
+    let tree = MountTree::new(Arc::new(collection), Arc::new(reader), tree_config);
+    let tree = Arc::new(tree);
+    if let Some(watch) = watch {
+        let task = keep_up(Arc::clone(&tree), library, watch, found.bad);
+        runtime.spawn(task);
+    }
+    Ok(tree)
+}
+
+fn disk_cache(directory: &Path, limit_bytes: u64) -> Result<Arc<DiskCache>, Failure> {
+    let config = DiskConfig {
+        directory: directory.to_owned(),
+        limit_bytes,
+    };
+    let opened = DiskCache::open(&config);
+    opened.map_err(|error| Failure::usage(format!("--cache-dir {}: {error}", directory.display())))
+}
+
+/// The collection of a mount that stays as it is: something must be there to show, and all of it must be readable.
+fn mounted(args: &MountArgs, source: &Location, found: &Found) -> Result<Collection, Failure> {
+    if let Some(bad) = found.bad.first() {
+        return Err(Failure::failed(format!("{}: {}", bad.name, bad.reason)));
+    }
+    if found.archive.parts.is_empty() {
+        return Err(load_failure(&SaveError::Empty(source.clone())));
+    }
+    let collection = Collection::build(Arc::clone(&found.archive), args.view.as_of);
     if let (true, Some(as_of)) = (collection.runs.is_empty(), args.view.as_of) {
         return Err(Failure::usage(format!(
             "--as-of {}: no run is as old as that",
@@ -227,49 +302,26 @@ fn tree(
             "{source}: no message of this table can be shown; `gribfs info` says why"
         )));
     }
-    let collection = Arc::new(args.selection.select(collection)?);
-    // The background process leaves this directory.
-    let here = config::working_directory().unwrap_or_default();
-    let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
-    let disk = cache_dir.as_deref().map(|directory| {
-        let config = DiskConfig {
-            directory: directory.to_owned(),
-            limit_bytes: args.cache_size,
-        };
-        let opened = DiskCache::open(&config);
-        opened.map_err(|error| {
-            Failure::usage(format!("--cache-dir {}: {error}", directory.display()))
-        })
-    });
-    let disk = disk.transpose()?;
-    let reader = FieldReader::new(
-        table,
-        storage,
-        runtime.handle().clone(),
-        &ReaderConfig {
-            memory_bytes: args.memory.unwrap_or_else(config::memory_default),
-            look_ahead: args.look_ahead,
-            bounds: collection.selection.bounds,
-            disk,
-            on_stale: match args.on_stale {
-                StaleArg::Heal => OnStale::Heal,
-                StaleArg::Fail => OnStale::Fail,
-            },
-            corrections: cache_dir.or_else(config::state_directory),
-            ..ReaderConfig::default()
-        },
-    );
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let tree_config = TreeConfig {
-        source: source.to_string(),
-        best: args.view.best(),
-        layout: args.view.layout(),
-        format: args.view.format(),
-        modified_seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
-    };
-    Ok(MountTree::new(collection, Arc::new(reader), tree_config))
+    args.selection.select(collection)
+}
+
+/// What is there already of a mount that follows its tables: it may be nothing.
+fn followed(args: &MountArgs, found: &Found, follow: Follow) -> Result<Collection, Failure> {
+    let selection = args.selection.selection()?;
+    let archive = Arc::clone(&found.archive);
+    let complete = Arc::clone(&found.archive);
+    let shown = |run| follow.partial || complete.is_complete(run);
+    let collection = selection.apply(Collection::of_runs(archive, None, shown));
+    Ok(Collection {
+        selection,
+        ..collection
+    })
+}
+
+pub(super) fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    Instant(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
 /// What the background process said, with the exit code that it would have had here.

@@ -1,10 +1,10 @@
-//! Flags that select a part of a collection: arrays, levels, steps, members, runs.
+//! Flags that select a part of a collection: arrays, levels, steps, members, runs, and how its grids are shown.
 
 use clap::Args;
 
 use super::Failure;
 use crate::dataset::selection::{LevelChoice, Selection, Span};
-use crate::dataset::{BoundingBox, Collection};
+use crate::dataset::{BoundingBox, Collection, GridView};
 use crate::time::{Instant, parse_step};
 
 /// Flags of selection, common to all commands that show a collection.
@@ -29,6 +29,12 @@ pub(super) struct SelectionArgs {
     /// Box to cut out, in degrees (35,-10,60,30): west may be larger than east, across the date line
     #[arg(long, value_name = "S,W,N,E", allow_hyphen_values = true)]
     bbox: Option<String>,
+    /// Show rows from north to south, whatever their order in the messages
+    #[arg(long)]
+    north_up: bool,
+    /// Show longitudes from -180 to 180: a globe is turned to start at the date line
+    #[arg(long)]
+    lon180: bool,
 }
 
 impl SelectionArgs {
@@ -37,7 +43,8 @@ impl SelectionArgs {
         self.selection()?.select(collection).map_err(Failure::usage)
     }
 
-    fn selection(&self) -> Result<Selection, Failure> {
+    /// The selection that the flags say.
+    pub(super) fn selection(&self) -> Result<Selection, Failure> {
         let number = |text: &str| text.parse::<i16>().ok().map(i64::from);
         let instant = |text: &str| Instant::parse(text).map(Instant::seconds);
         Ok(Selection {
@@ -51,7 +58,11 @@ impl SelectionArgs {
                 "2026-11-22T00 or 2026-11-20..2026-11-22T18",
                 instant,
             )?,
-            bounds: self.bbox.as_deref().map(bounds).transpose()?,
+            view: GridView {
+                bounds: self.bbox.as_deref().map(bounds).transpose()?,
+                north_up: self.north_up,
+                lon180: self.lon180,
+            },
         })
     }
 }

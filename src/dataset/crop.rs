@@ -77,6 +77,8 @@ impl fmt::Display for BoundingBox {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crop {
     rows: Range<usize>,
+    /// The last row is shown first.
+    flipped: bool,
     /// Ranges of columns in the order in which they are shown.
     columns: Vec<Range<usize>>,
     /// Columns of the whole grid.
@@ -122,6 +124,7 @@ impl Crop {
         }
         (!columns.is_empty()).then_some(Self {
             rows: rows.drain(..).next()?,
+            flipped: false,
             columns,
             nx,
             turned,
@@ -145,6 +148,7 @@ impl Crop {
         let (rows, columns) = enclosing?;
         Some(Self {
             rows,
+            flipped: false,
             columns: vec![columns],
             nx,
             turned: None,
@@ -156,6 +160,7 @@ impl Crop {
         let columns = ranges((0..nx).map(|cell| cell_in(grid, 0, cell, bounds)));
         (!columns.is_empty()).then_some(Self {
             rows: 0..1,
+            flipped: false,
             columns,
             nx,
             turned: None,
@@ -171,10 +176,89 @@ impl Crop {
         )
     }
 
-    /// Rows that are shown.
+    /// The whole of a grid, to be turned.
+    pub(super) fn whole(grid: &Grid) -> Self {
+        let (ny, nx) = grid.shape();
+        Self {
+            rows: 0..ny,
+            flipped: false,
+            columns: std::iter::once(0..nx).collect(),
+            nx,
+            turned: None,
+        }
+    }
+
+    /// The same cells with the rows in the other order.
     #[must_use]
-    pub fn rows(&self) -> Range<usize> {
-        self.rows.clone()
+    pub(super) fn flipped(self) -> Self {
+        Self {
+            flipped: !self.flipped,
+            ..self
+        }
+    }
+
+    /// The same cells by longitudes from -180 to 180. A whole circle is turned so that it starts at the date line; a part of one
+    /// stays in one piece, and starts in those numbers. `longitudes` are those of the whole grid's columns.
+    #[must_use]
+    pub(super) fn turned_at_date_line(mut self, longitudes: &[f64]) -> Self {
+        let half_turn = |longitude: f64| (longitude + 180.0).rem_euclid(360.0) - 180.0;
+        let mut columns: Vec<usize> = self.columns().collect();
+        let at = |column: &usize| longitudes.get(*column).copied().unwrap_or(f64::NAN);
+        let (Some(first), Some(last)) = (columns.first().map(at), columns.last().map(at)) else {
+            return self;
+        };
+        let stride = match columns.as_slice() {
+            [a, b, ..] => (at(b) - at(a)).abs().min(360.0),
+            _ => 360.0,
+        };
+        let goes_east = self
+            .column_values(longitudes)
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a < b));
+        if columns.len() > 2 && same_meridian(first, last) {
+            // One meridian stands at both ends: once it is turned, it would stand twice in the middle.
+            columns.pop();
+        }
+        let circle = columns.last().map(at).is_some_and(|last| {
+            let way = if goes_east {
+                first - last
+            } else {
+                last - first
+            };
+            columns.len() > 2 && way.rem_euclid(360.0) < 1.5 * stride
+        });
+        let mut values: Vec<f64> = columns.iter().map(|column| half_turn(at(column))).collect();
+        if circle {
+            let start = values
+                .windows(2)
+                .position(|pair| matches!(pair, [a, b] if (a < b) != goes_east))
+                .map_or(0, |before| before + 1);
+            values.rotate_left(start);
+            columns.rotate_left(start);
+        } else {
+            for at in 1..values.len() {
+                let turn = match (values.get(at - 1), values.get(at)) {
+                    (Some(before), Some(value)) if goes_east && value < before => 360.0,
+                    (Some(before), Some(value)) if !goes_east && value > before => -360.0,
+                    _ => 0.0,
+                };
+                if let Some(value) = values.get_mut(at) {
+                    *value += turn;
+                }
+            }
+        }
+        self.columns = runs_of(&columns);
+        self.turned = Some(values);
+        self
+    }
+
+    /// Rows that are shown, in order.
+    pub fn rows(&self) -> impl Iterator<Item = usize> + Clone + '_ {
+        let (first, last) = (self.rows.start, self.rows.end);
+        let flipped = self.flipped;
+        self.rows
+            .clone()
+            .map(move |row| if flipped { first + last - 1 - row } else { row })
     }
 
     /// Columns that are shown, in order.
@@ -210,7 +294,7 @@ impl Crop {
     pub fn take_of_rows<T: Copy>(&self, rows: &[T]) -> Vec<T> {
         let (ny, nx) = self.shape();
         let mut values = Vec::with_capacity(ny.saturating_mul(nx).min(rows.len()));
-        for row in 0..self.rows.len() {
+        for row in self.rows().map(|row| row - self.rows.start) {
             for range in &self.columns {
                 let from = row * self.nx;
                 values.extend_from_slice(
@@ -221,6 +305,18 @@ impl Crop {
         }
         values
     }
+}
+
+/// Ranges of the columns that follow each other.
+fn runs_of(columns: &[usize]) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for column in columns {
+        match ranges.last_mut() {
+            Some(range) if range.end == *column => range.end += 1,
+            _ => ranges.push(*column..*column + 1),
+        }
+    }
+    ranges
 }
 
 fn cell_in(grid: &Grid, row: usize, column: usize, bounds: &BoundingBox) -> bool {
@@ -255,7 +351,7 @@ mod tests {
     fn crop(longitudes: &[f64], west: f64, east: f64) -> Option<(Vec<usize>, Vec<f64>)> {
         let bounds = BoundingBox::new(-10.0, west, 10.0, east).unwrap();
         let crop = Crop::of_axes(&[20.0, 10.0, 0.0, -10.0, -20.0], longitudes, &bounds)?;
-        assert_eq!(crop.rows(), 1..4);
+        assert_eq!(crop.rows, 1..4);
         Some((crop.columns().collect(), crop.column_values(longitudes)))
     }
 
@@ -319,6 +415,7 @@ mod tests {
     fn values_are_taken_row_by_row() {
         let crop = Crop {
             rows: 1..3,
+            flipped: false,
             columns: vec![2..3, 0..1],
             nx: 3,
             turned: None,
@@ -336,5 +433,57 @@ mod tests {
         assert!(BoundingBox::new(-91.0, 0.0, 10.0, 5.0).is_none());
         assert!(BoundingBox::new(0.0, -400.0, 10.0, 5.0).is_none());
         assert!(BoundingBox::new(0.0, f64::NAN, 10.0, 5.0).is_none());
+    }
+    #[test]
+    fn a_circle_is_turned_at_the_date_line_and_a_part_is_not_cut() {
+        let turned = |columns: Vec<Range<usize>>, longitudes: &[f64]| {
+            let crop = Crop {
+                rows: 0..1,
+                flipped: false,
+                columns,
+                nx: longitudes.len(),
+                turned: None,
+            };
+            let crop = crop.turned_at_date_line(longitudes);
+            let columns: Vec<usize> = crop.columns().collect();
+            (columns, crop.column_values(longitudes))
+        };
+        let world = globe(0.0, 270.0);
+        let all = std::iter::once(0..4).collect::<Vec<_>>();
+        assert_eq!(
+            turned(all.clone(), &world),
+            (vec![2, 3, 0, 1], vec![-180.0, -90.0, 0.0, 90.0])
+        );
+        assert_eq!(
+            turned(all, &globe(270.0, 0.0)),
+            (vec![2, 3, 0, 1], vec![90.0, 0.0, -90.0, -180.0])
+        );
+        let five = std::iter::once(0..5).collect::<Vec<_>>();
+        assert_eq!(
+            turned(five, &globe(0.0, 360.0)),
+            (vec![2, 3, 0, 1], vec![-180.0, -90.0, 0.0, 90.0])
+        );
+        let part = [170.0, 175.0, 180.0, 185.0];
+        let four = std::iter::once(0..4).collect::<Vec<_>>();
+        assert_eq!(
+            turned(four.clone(), &part),
+            (vec![0, 1, 2, 3], part.to_vec())
+        );
+        let west = [350.0, 352.0, 354.0, 356.0];
+        let here = vec![-10.0, -8.0, -6.0, -4.0];
+        assert_eq!(turned(four, &west), (vec![0, 1, 2, 3], here));
+    }
+
+    #[test]
+    fn flipped_rows_are_taken_from_the_last() {
+        let crop = Crop {
+            rows: 1..3,
+            flipped: true,
+            columns: std::iter::once(0..2).collect(),
+            nx: 2,
+            turned: None,
+        };
+        assert_eq!(crop.rows().collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(crop.take(&[0, 1, 10, 11, 20, 21]), [20, 21, 10, 11]);
     }
 }

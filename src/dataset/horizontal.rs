@@ -173,7 +173,10 @@ impl Horizontal {
 fn axis_values(axis: &Axis, number: usize, crop: Option<&Crop>) -> Vec<f64> {
     match crop {
         None => axis.values.clone(),
-        Some(crop) if number == 0 => axis.values.get(crop.rows()).unwrap_or_default().to_vec(),
+        Some(crop) if number == 0 => crop
+            .rows()
+            .filter_map(|row| axis.values.get(row).copied())
+            .collect(),
         Some(crop) => crop.column_values(&axis.values),
     }
 }
@@ -201,6 +204,18 @@ pub fn dimensions(grid: &Grid, crop: Option<&Crop>) -> Vec<(String, u64)> {
     axes.iter()
         .enumerate()
         .map(|(number, axis)| (axis.name.to_owned(), length(number, axis) as u64))
+        .collect()
+}
+
+/// Name, first and last value of each axis of the part of a grid that is shown.
+#[must_use]
+pub fn shown_ends(group: &GridGroup) -> Vec<(String, f64, f64)> {
+    let axes = group.grid.coordinates().axes.iter().enumerate();
+    axes.filter(|(_, axis)| !axis.values.is_empty())
+        .filter_map(|(number, axis)| {
+            let values = axis_values(axis, number, group.crop.as_ref());
+            Some((axis.name.to_owned(), *values.first()?, *values.last()?))
+        })
         .collect()
 }
 

@@ -6,7 +6,7 @@ use super::levels::LevelAxis;
 use crate::grib::identity::Identity;
 use crate::grib::levels::LevelType;
 use crate::grib::naming::{ArrayNaming, name_array};
-use crate::table::row::Table;
+use crate::table::row::Kind;
 
 /// Draft of an array, while rows are being placed.
 #[derive(Debug)]
@@ -38,22 +38,22 @@ pub(super) struct Place {
     pub(super) also: Vec<(i64, usize)>,
 }
 
-/// Places every kind of a table. `group_of_grid[i]` is the group of grid `i`.
+/// Places every kind of an archive. `group_of_grid[i]` is the group of grid `i`.
 pub(super) fn place_kinds(
-    table: &Table,
+    kinds: &[Kind],
     group_of_grid: &[Option<usize>],
     groups: &mut [GroupDraft],
 ) -> Vec<Vec<Place>> {
-    let mut places: Vec<Vec<Place>> = vec![Vec::new(); table.kinds.len()];
-    let mut namings: Vec<Option<ArrayNaming>> = Vec::with_capacity(table.kinds.len());
-    for kind in &table.kinds {
+    let mut places: Vec<Vec<Place>> = vec![Vec::new(); kinds.len()];
+    let mut namings: Vec<Option<ArrayNaming>> = Vec::with_capacity(kinds.len());
+    for kind in kinds {
         namings.push(
             kind.identity
                 .as_ref()
                 .map(|identity| name_array(identity, kind.bucket_seconds)),
         );
     }
-    for (index, kind) in table.kinds.iter().enumerate() {
+    for (index, kind) in kinds.iter().enumerate() {
         let Some(Some(naming)) = namings.get(index) else {
             continue;
         };
@@ -86,7 +86,7 @@ pub(super) fn place_kinds(
             });
         }
     }
-    for (index, kind) in table.kinds.iter().enumerate() {
+    for (index, kind) in kinds.iter().enumerate() {
         if let (Some(0), Some([place]), Some(Some(naming))) = (
             kind.bucket_seconds,
             places.get_mut(index).map(Vec::as_mut_slice),
@@ -99,20 +99,20 @@ pub(super) fn place_kinds(
                 .unwrap_or_default();
         }
     }
-    place_by_words(table, &namings, groups, &mut places);
+    place_by_words(kinds, &namings, groups, &mut places);
     places
 }
 
 /// Kinds without a grid or an identity take the places of all kinds that have the same words or the same name, so that their cells
 /// raise instead of reading as gaps. What has neither belongs to no array: nobody can read it as anything.
 fn place_by_words(
-    table: &Table,
+    kinds: &[Kind],
     namings: &[Option<ArrayNaming>],
     groups: &[GroupDraft],
     places: &mut [Vec<Place>],
 ) {
     let mut by_words: HashMap<&str, Vec<Place>> = HashMap::new();
-    for (kind, placed) in table.kinds.iter().zip(places.iter()) {
+    for (kind, placed) in kinds.iter().zip(places.iter()) {
         if !kind.words.is_empty() {
             by_words
                 .entry(&kind.words)
@@ -120,7 +120,7 @@ fn place_by_words(
                 .extend(placed.iter().cloned());
         }
     }
-    for (index, kind) in table.kinds.iter().enumerate() {
+    for (index, kind) in kinds.iter().enumerate() {
         let Some(place) = places.get_mut(index).filter(|place| place.is_empty()) else {
             continue;
         };

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use super::cells::Keep;
 use super::collection::{Collection, GridGroup};
-use super::crop::{BoundingBox, Crop};
+use super::grid_view::GridView;
 use super::horizontal::describe;
 use super::levels::LevelAxis;
-use super::shrink::{compact, shrink, used};
+use super::shrink::{compact, shrink, used_runs};
+use super::slab::Shared;
 use crate::time::{Instant, step_text};
 
 /// Most names that an error lists.
@@ -53,8 +55,8 @@ pub struct Selection {
     pub members: Vec<Span>,
     /// Reference times in seconds since 1970.
     pub runs: Vec<Span>,
-    /// The part of each grid that is shown.
-    pub bounds: Option<BoundingBox>,
+    /// How each grid is shown: which part of it, turned how.
+    pub view: GridView,
 }
 
 /// A selection of what is not there.
@@ -78,6 +80,14 @@ pub enum SelectionError {
         /// The main grid.
         grid: String,
     },
+    /// The main grid cannot be turned as asked.
+    #[error("{refusal}: it is {grid}")]
+    NotTurned {
+        /// Which flag, and what the grid lacks.
+        refusal: &'static str,
+        /// The main grid.
+        grid: String,
+    },
     /// Each part exists, but nothing is in all of them.
     #[error("the selection leaves no message: each part exists, but not together")]
     Nothing,
@@ -90,6 +100,12 @@ impl Selection {
         *self == Self::default()
     }
 
+    /// Whether a run is selected.
+    #[must_use]
+    pub fn takes_run(&self, run: Instant) -> bool {
+        within(&self.runs, run.seconds())
+    }
+
     /// The selected part of a collection.
     ///
     /// # Errors
@@ -97,12 +113,24 @@ impl Selection {
     pub fn select(&self, collection: Collection) -> Result<Collection, SelectionError> {
         self.check(&collection)?;
         let grid = collection.groups.first().map(|main| describe(&main.grid));
+        if let Some(refusal) = collection
+            .groups
+            .first()
+            .and_then(|main| self.view.refusal(&main.grid))
+        {
+            return Err(SelectionError::NotTurned {
+                refusal,
+                grid: grid.unwrap_or_default(),
+            });
+        }
         let only_box = Self {
-            bounds: self.bounds,
+            view: self.view.clone(),
             ..Self::default()
         };
         let cropped = only_box.apply(collection);
-        if let (Some(bounds), true, Some(grid)) = (self.bounds, cropped.groups.is_empty(), grid) {
+        if let (Some(bounds), true, Some(grid)) =
+            (self.view.bounds, cropped.groups.is_empty(), grid)
+        {
             return Err(SelectionError::Outside {
                 bounds: bounds.to_string(),
                 grid,
@@ -122,25 +150,25 @@ impl Selection {
             return collection;
         }
         collection.selection = self.clone();
-        if let Some(bounds) = &self.bounds {
-            for group in collection
-                .groups
-                .iter_mut()
-                .filter(|group| group.crop.is_none())
-            {
-                group.crop = Crop::of(&group.grid, bounds);
-            }
-            collection.groups.retain(|group| group.crop.is_some());
-        }
+        collection.groups.retain_mut(|group| match group.crop {
+            Some(_) => true,
+            None => match self.view.of(&group.grid) {
+                Some(crop) => {
+                    group.crop = crop;
+                    true
+                }
+                None => false,
+            },
+        });
         let runs = kept(&collection.runs, |run| within(&self.runs, run.seconds()));
         for group in &mut collection.groups {
             self.filter(group, &runs);
         }
         collection.groups.retain(|group| !group.arrays.is_empty());
-        let used = used(&collection.groups, |_, key| Some(key.run));
+        let used = used_runs(&collection.groups);
         let runs = shrink(&mut collection.runs, &used);
         for group in &mut collection.groups {
-            compact(group, &runs);
+            compact(group, &runs, &mut Shared::new());
         }
         if let Some(main) = collection.groups.first_mut() {
             main.name.clear();
@@ -159,19 +187,20 @@ impl Selection {
             .iter()
             .map(|axis| kept(&axis.values, |(value, _)| self.has_level(axis, *value)))
             .collect();
-        let is = |list: &[bool], at: u32| list.get(at as usize).copied().unwrap_or(false);
         group.arrays.retain(|array| {
             let name = &array.naming.array;
             self.variables.is_empty() || self.variables.iter().any(|pattern| matches(pattern, name))
         });
+        let mut shared = Shared::new();
         for array in &mut group.arrays {
             let levels = array.level_axis.and_then(|axis| levels.get(axis));
-            array.cells.retain(|key| {
-                is(runs, key.run)
-                    && is(&steps, key.step)
-                    && (!array.members || is(&members, key.member))
-                    && levels.is_none_or(|levels| is(levels, key.level))
-            });
+            let keep = Keep {
+                runs,
+                steps: &steps,
+                levels: levels.map(Vec::as_slice),
+                members: array.members.then_some(members.as_slice()),
+            };
+            array.cells.retain(keep, &mut shared);
         }
         group.arrays.retain(|array| !array.cells.is_empty());
     }

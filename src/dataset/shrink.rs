@@ -1,21 +1,19 @@
 //! Axes shrink to the positions that cells use, and the cells move with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use super::cells::CellKey;
-use super::collection::{FieldArray, GridGroup};
+use super::cells::{Moves, Used};
+use super::collection::GridGroup;
+use super::slab::Shared;
 
-/// Positions that the cells of groups use along an axis.
-pub(super) fn used(
-    groups: &[GridGroup],
-    of: impl Fn(&FieldArray, CellKey) -> Option<u32>,
-) -> BTreeSet<u32> {
-    groups
-        .iter()
-        .flat_map(|group| &group.arrays)
-        .flat_map(|array| array.cells.iter().map(move |(key, ..)| (array, key)))
-        .filter_map(|(array, key)| of(array, key))
-        .collect()
+/// Runs that the cells of groups use.
+pub(super) fn used_runs(groups: &[GridGroup]) -> BTreeSet<u32> {
+    let mut used = Used::default();
+    let mut seen = HashSet::new();
+    for array in groups.iter().flat_map(|group| &group.arrays) {
+        array.cells.mark(&mut used, &mut seen);
+    }
+    used.runs
 }
 
 /// Drops the positions that are not used; gives the new position of each old one.
@@ -34,41 +32,40 @@ pub(super) fn shrink<T>(values: &mut Vec<T>, used: &BTreeSet<u32>) -> Vec<Option
 }
 
 /// Shrinks the axes of a group to what its cells use; `runs` are the new positions of the runs.
-pub(super) fn compact(group: &mut GridGroup, runs: &[Option<u32>]) {
-    let alone = std::slice::from_ref(group);
-    let used_steps = used(alone, |_, key| Some(key.step));
-    let used_members = used(alone, |array, key| array.members.then_some(key.member));
-    let used_levels: Vec<BTreeSet<u32>> = (0..group.levels.len())
-        .map(|axis| {
-            used(alone, |array, key| {
-                (array.level_axis == Some(axis)).then_some(key.level)
-            })
-        })
-        .collect();
-    let steps = shrink(&mut group.steps, &used_steps);
-    let members = shrink(&mut group.members, &used_members);
+pub(super) fn compact(group: &mut GridGroup, runs: &[Option<u32>], shared: &mut Shared) {
+    let mut all = Used::default();
+    let mut members = BTreeSet::new();
+    let mut levels = vec![BTreeSet::new(); group.levels.len()];
+    for array in &group.arrays {
+        let mut own = Used::default();
+        array.cells.mark(&mut own, &mut HashSet::new());
+        all.steps.extend(own.steps);
+        if array.members {
+            members.extend(own.members);
+        }
+        if let Some(levels) = array.level_axis.and_then(|axis| levels.get_mut(axis)) {
+            levels.extend(own.levels);
+        }
+    }
+    let steps = shrink(&mut group.steps, &all.steps);
+    let members = shrink(&mut group.members, &members);
     let levels: Vec<Vec<Option<u32>>> = group
         .levels
         .iter_mut()
-        .zip(&used_levels)
+        .zip(&levels)
         .map(|(axis, used)| shrink(&mut axis.values, used))
         .collect();
-    let new = |moved: &[Option<u32>], at: u32| moved.get(at as usize).copied().flatten();
     for array in &mut group.arrays {
-        let levels = array.level_axis.and_then(|axis| levels.get(axis));
-        let has_members = array.members;
-        array.cells.remap(|key| {
-            Some(CellKey {
-                run: new(runs, key.run)?,
-                step: new(&steps, key.step)?,
-                level: levels.map_or(Some(key.level), |levels| new(levels, key.level))?,
-                member: if has_members {
-                    new(&members, key.member)?
-                } else {
-                    key.member
-                },
-            })
-        });
+        let moves = Moves {
+            runs,
+            steps: &steps,
+            levels: array
+                .level_axis
+                .and_then(|axis| levels.get(axis))
+                .map(Vec::as_slice),
+            members: array.members.then_some(members.as_slice()),
+        };
+        array.cells.remap(moves, shared);
     }
 }
 

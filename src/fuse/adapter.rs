@@ -8,6 +8,7 @@
 //! `open` that allows the page cache to stay, some `read`s of 128 KiB, and a `release`.
 
 use std::any::Any;
+use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use crate::vfs::tree::{
 const DOT_ENTRIES: u64 = 2;
 
 /// A tree as a FUSE file system.
+#[derive(Clone)]
 pub(super) struct Adapter {
     /// What is shown.
     pub(super) tree: Arc<dyn Tree>,
@@ -83,6 +85,26 @@ async fn settled(
 }
 
 impl Adapter {
+    /// Runs the body of a callback: here if the tree has in memory what it needs of a node (or of a name in it), else on a thread
+    /// that may wait, for the first look at a store makes it.
+    pub(super) fn when_ready(
+        &self,
+        operation: &'static str,
+        inode: INodeNo,
+        name: Option<&OsStr>,
+        body: impl FnOnce(&Self) + Send + 'static,
+    ) {
+        let ready = catch_unwind(AssertUnwindSafe(|| self.tree.is_ready(inode.0, name)));
+        if ready.unwrap_or(true) {
+            return fenced(operation, inode, || body(self));
+        }
+        let own = self.clone();
+        // If the runtime is gone the task is dropped, and with it the reply: EIO.
+        drop(self.runtime.spawn_blocking(move || {
+            fenced(operation, inode, || body(&own));
+        }));
+    }
+
     /// The attributes if the node is a directory.
     pub(super) fn directory(&self, inode: INodeNo) -> Result<Attributes, Missing> {
         let node = self.tree.attributes(inode.0)?;

@@ -65,18 +65,18 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        fenced("lookup", parent, move || {
-            let found = if name.len() > NAME_MAX {
-                Err(Missing::NameTooLong)
-            } else {
-                self.tree.lookup(parent.0, name)
-            };
-            match found {
+        if name.len() > NAME_MAX {
+            return reply.error(errno::of_missing(Missing::NameTooLong));
+        }
+        let owned = name.to_owned();
+        self.when_ready("lookup", parent, Some(name), move |own| {
+            let name = owned;
+            match own.tree.lookup(parent.0, &name) {
                 Ok(node) => {
-                    reply.entry(&node.ttl, &self.look.attributes(&node), Generation(0));
+                    reply.entry(&node.ttl, &own.look.attributes(&node), Generation(0));
                 }
                 Err(Missing::NoSuchName { ttl }) if !ttl.is_zero() => {
-                    reply.entry(&ttl, &self.look.absent(), Generation(0));
+                    reply.entry(&ttl, &own.look.absent(), Generation(0));
                 }
                 Err(missing) => {
                     debug!(parent = parent.0, ?name, "lookup: {missing:?}");
@@ -96,9 +96,9 @@ impl Filesystem for Adapter {
         _handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        fenced("getattr", inode, move || {
-            match self.tree.attributes(inode.0) {
-                Ok(node) => reply.attr(&node.ttl, &self.look.attributes(&node)),
+        self.when_ready("getattr", inode, None, move |own| {
+            match own.tree.attributes(inode.0) {
+                Ok(node) => reply.attr(&node.ttl, &own.look.attributes(&node)),
                 Err(missing) => reply.error(errno::of_missing(missing)),
             }
         });
@@ -109,12 +109,12 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, _request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        fenced("open", inode, move || {
+        self.when_ready("open", inode, None, move |own| {
             if flags.acc_mode() != OpenAccMode::O_RDONLY {
                 return reply.error(refuse("open for writing", inode));
             }
-            match self.tree.open(inode.0) {
-                Ok(node) => reply.opened(FileHandle(0), self.open_flags(&node)),
+            match own.tree.open(inode.0) {
+                Ok(node) => reply.opened(FileHandle(0), own.open_flags(&node)),
                 Err(missing) => reply.error(errno::of_missing(missing)),
             }
         });
@@ -132,15 +132,17 @@ impl Filesystem for Adapter {
         reply: ReplyData,
     ) {
         let id = request.unique();
-        fenced("read", inode, move || {
-            self.answer_read(id, inode, offset, size, reply);
+        self.when_ready("read", inode, None, move |own| {
+            own.answer_read(id, inode, offset, size, reply);
         });
     }
 
     fn opendir(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        fenced("opendir", inode, move || match self.directory(inode) {
-            Ok(_) => reply.opened(FileHandle(0), FopenFlags::empty()),
-            Err(missing) => reply.error(errno::of_missing(missing)),
+        self.when_ready("opendir", inode, None, move |own| {
+            match own.directory(inode) {
+                Ok(_) => reply.opened(FileHandle(0), FopenFlags::empty()),
+                Err(missing) => reply.error(errno::of_missing(missing)),
+            }
         });
     }
 
@@ -152,8 +154,8 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        fenced("readdir", inode, move || {
-            match self.list(inode, offset, &mut reply) {
+        self.when_ready("readdir", inode, None, move |own| {
+            match own.list(inode, offset, &mut reply) {
                 Ok(()) => reply.ok(),
                 Err(missing) => reply.error(errno::of_missing(missing)),
             }

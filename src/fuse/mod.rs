@@ -31,6 +31,7 @@ mod errno;
 mod error;
 mod failure_log;
 pub mod holders;
+mod limits;
 pub mod mounts;
 pub mod options;
 mod recover;
@@ -38,6 +39,7 @@ pub mod session;
 pub mod umount;
 
 pub use error::MountError;
+pub use limits::open_files_limit;
 pub use options::MountConfig;
 pub use session::{Ended, Session, Signals, mount};
 pub use umount::{UmountError, umount};

@@ -5,7 +5,8 @@
 //! walked instead. Whatever cannot be placed is a row too, with its reason, so that no reader takes it for a gap.
 //!
 //! Knows storage and both index dialects. Prints nothing: the [`Account`] says what happened. [`follow`] does the same again and again
-//! while a run arrives, [`compact`] puts many small tables together.
+//! while a run arrives, [`compact`] puts many small tables together. A [`Library`] opens tables for a mount: what they hold at once, their
+//! rows when wanted.
 
 mod account;
 mod assemble;
@@ -19,12 +20,15 @@ mod folder;
 mod follow;
 mod hop;
 mod learn;
+mod library;
 mod products;
 mod run;
 mod save;
+mod shelf;
 mod shorthand;
 mod sidecar;
 mod sources;
+mod table_watch;
 mod twins;
 mod verify;
 mod watch;
@@ -33,8 +37,10 @@ pub use account::{Account, Problem};
 pub use braces::expand_braces;
 pub use compact::{Compacted, compact};
 pub use follow::{FollowConfig, FollowError, FollowEvent, follow, newest_files};
+pub use library::{BadTable, Found, Library};
 pub use products::Product;
 pub use run::{Indexer, Plan, Progress, ScanConfig, ScanError, build};
 pub use save::{SaveError, Saved, kind_columns, load, load_runs, save};
 pub use shorthand::{ProductError, Shorthand};
 pub use sources::{Source, SourceError, expand, run_in_name};
+pub use table_watch::TableWatch;

@@ -180,13 +180,14 @@ impl Indexer {
             add_file(&mut builder, outcome, &mut account, &mut missing);
         }
         drop(files);
+        let not_yet: Arc<str> = "has not arrived yet".into();
         missing.extend(awaited.into_iter().map(|source| MissingFile {
             object: Object {
                 location: source.location,
                 size: source.size,
                 etag: source.etag,
             },
-            reason: Arc::from("has not arrived yet"),
+            reason: Arc::clone(&not_yet),
             member: source.member,
         }));
         let first_missing = missing

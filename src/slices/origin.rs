@@ -334,7 +334,14 @@ fn windows(
     let mut windows = Windows::new();
     for cover in field.cells.coverage() {
         let at = slice.positions(collection, group_index, array, (cover.run, cover.step));
-        let (Some(at), Some(row)) = (at, collection.table.rows.get(cover.row as usize)) else {
+        let (Some(at), Some(end)) = (
+            at,
+            collection
+                .groups
+                .get(group_index)?
+                .steps
+                .get(cover.step as usize),
+        ) else {
             continue;
         };
         let position = match only {
@@ -343,7 +350,7 @@ fn windows(
                 linear * axis.values.len() + position
             }),
         };
-        let window = (row.window.start, row.window.end);
+        let window = (cover.start, *end);
         if windows
             .insert(position, window)
             .is_some_and(|known| known != window)

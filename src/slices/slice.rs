@@ -1,11 +1,13 @@
 //! A slice: its axes, and what a position along them means.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::axis::at_cadence;
-use super::best::{Choices, RunStep, choose};
-use crate::dataset::{Collection, GridGroup};
+use super::best::{Choices, RunStep, choices};
+use crate::dataset::{Collection, FieldArray, GridGroup};
 use crate::time::{Instant, step_text};
 
 /// Which cut of the collection.
@@ -113,7 +115,7 @@ pub struct SliceGroup {
     /// One or two time-like axes, outermost first.
     pub axes: Vec<TimeAxis>,
     /// BestAvailable's choice per array of the group; empty for other slices.
-    choices: Vec<Choices>,
+    choices: Vec<Arc<Choices>>,
     /// Arrays of the collection's group that the slice shows.
     pub arrays: Vec<usize>,
 }
@@ -239,123 +241,170 @@ impl Slice {
 
 impl SliceGroup {
     fn new(kind: SliceKind, collection: &Collection, group: &GridGroup, best: BestRule) -> Self {
-        let runs: Vec<i64> = collection.runs.iter().map(|run| run.seconds()).collect();
-        let all: Vec<usize> = (0..group.arrays.len()).collect();
+        let times = Times { collection, group };
         let axis = |name, values| TimeAxis { name, values };
-        let having = |wanted: &dyn Fn(i64, i64) -> bool| -> Vec<usize> {
-            all.iter()
-                .copied()
-                .filter(|array| {
-                    cell_times(collection, group, *array).any(|(run, step)| wanted(run, step))
-                })
-                .collect()
-        };
-        let moments = |arrays: &[usize], pick: &dyn Fn(i64, i64) -> Option<i64>| -> Vec<i64> {
-            let mut values: Vec<i64> = arrays
-                .iter()
-                .flat_map(|array| cell_times(collection, group, *array))
-                .filter_map(|(run, step)| pick(run, step))
-                .collect();
-            values.sort_unstable();
-            values.dedup();
-            values
-        };
-        let mut choices = Vec::new();
+        let steps = || axis("step", group.steps.clone());
+        let all = || (0..group.arrays.len()).collect();
         let (axes, arrays) = match kind {
-            SliceKind::RunTime => (
-                vec![
-                    axis("time", at_cadence(&runs)),
-                    axis("step", group.steps.clone()),
-                ],
-                all,
-            ),
-            SliceKind::ValidTime | SliceKind::Horizon => {
-                let valid = axis(
-                    "valid_time",
-                    at_cadence(&moments(&all, &|run, step| Some(run + step))),
-                );
-                let step = axis("step", group.steps.clone());
-                (
-                    if kind == SliceKind::ValidTime {
-                        vec![valid, step]
-                    } else {
-                        vec![step, valid]
-                    },
-                    all,
-                )
+            SliceKind::RunTime => {
+                let runs: Vec<i64> = collection.runs.iter().map(|run| run.seconds()).collect();
+                (vec![axis("time", at_cadence(&runs)), steps()], all())
             }
-            SliceKind::Run(wanted) => {
-                let arrays = having(&|run, _| run == wanted.seconds());
-                let values = moments(&arrays, &|run, step| {
-                    (run == wanted.seconds()).then_some(run + step)
-                });
+            SliceKind::ValidTime => {
+                let moments = at_cadence(&times.all_valid());
+                (vec![axis("valid_time", moments), steps()], all())
+            }
+            SliceKind::Horizon => {
+                let moments = at_cadence(&times.all_valid());
+                (vec![steps(), axis("valid_time", moments)], all())
+            }
+            SliceKind::Run(run) => {
+                let (values, arrays) = times.of_run(run);
                 (vec![axis("valid_time", values)], arrays)
             }
-            SliceKind::Lead(wanted) => {
-                let arrays = having(&|_, step| step == wanted);
-                let values = moments(&arrays, &|run, step| (step == wanted).then_some(run + step));
+            SliceKind::Lead(step) => {
+                let (values, arrays) = times.of_lead(step);
                 (vec![axis("valid_time", at_cadence(&values))], arrays)
             }
-            SliceKind::Valid(wanted) => {
-                let arrays = having(&|run, step| run + step == wanted.seconds());
-                let values = moments(&arrays, &|run, step| {
-                    (run + step == wanted.seconds()).then_some(run)
-                });
+            SliceKind::Valid(moment) => {
+                let (values, arrays) = times.of_moment(moment);
                 (vec![axis("time", at_cadence(&values))], arrays)
             }
-            SliceKind::BestAvailable => {
-                let shown = |array: usize| {
-                    group
-                        .arrays
-                        .get(array)
-                        .is_some_and(|a| best.totals || !a.is_run_total())
-                };
-                let arrays: Vec<usize> =
-                    all.iter().copied().filter(|array| shown(*array)).collect();
-                choices = group
-                    .arrays
-                    .iter()
-                    .enumerate()
-                    .map(|(array, field)| {
-                        if shown(array) {
-                            choose(collection, group, field, best)
-                        } else {
-                            Choices::new()
-                        }
-                    })
-                    .collect();
-                let mut values: Vec<i64> = choices
-                    .iter()
-                    .flat_map(|choices| choices.keys().copied())
-                    .collect();
-                values.sort_unstable();
-                values.dedup();
-                (vec![axis("valid_time", at_cadence(&values))], arrays)
-            }
+            SliceKind::BestAvailable => return Self::best(collection, group, best),
         };
         Self {
             axes,
-            choices,
+            choices: Vec::new(),
             arrays,
+        }
+    }
+
+    /// BestAvailable: the moments are those that some array has a choice for.
+    fn best(collection: &Collection, group: &GridGroup, rule: BestRule) -> Self {
+        let shown = |field: &FieldArray| rule.totals || !field.is_run_total();
+        let choices = choices(collection, group, rule, shown);
+        let moments: BTreeSet<i64> = choices
+            .iter()
+            .flat_map(|choices| choices.keys().copied())
+            .collect();
+        let moments: Vec<i64> = moments.into_iter().collect();
+        let arrays = group.arrays.iter().enumerate();
+        Self {
+            axes: vec![TimeAxis {
+                name: "valid_time",
+                values: at_cadence(&moments),
+            }],
+            arrays: arrays
+                .filter(|(_, field)| shown(field))
+                .map(|(array, _)| array)
+                .collect(),
+            choices,
         }
     }
 }
 
-/// Run and step, in seconds, of every run and step in which an array has cells.
-fn cell_times<'a>(
+/// Runs and steps of the cells of a group's arrays.
+#[derive(Clone, Copy)]
+struct Times<'a> {
     collection: &'a Collection,
     group: &'a GridGroup,
-    array: usize,
-) -> impl Iterator<Item = (i64, i64)> + 'a {
-    group
-        .arrays
-        .get(array)
-        .into_iter()
-        .flat_map(|field| field.cells.coverage())
-        .filter_map(|cover| {
-            let run = collection.runs.get(cover.run as usize)?.seconds();
-            Some((run, *group.steps.get(cover.step as usize)?))
+}
+
+/// Seconds along an axis, ascending, and the arrays that have cells there.
+type Found = (Vec<i64>, Vec<usize>);
+
+impl Times<'_> {
+    /// Seconds that each array has, and the arrays that have any.
+    fn found(self, of: impl Fn(&FieldArray) -> Vec<i64>) -> Found {
+        let mut all = BTreeSet::new();
+        let mut arrays = Vec::new();
+        for (array, field) in self.group.arrays.iter().enumerate() {
+            let own = of(field);
+            if !own.is_empty() {
+                arrays.push(array);
+                all.extend(own);
+            }
+        }
+        (all.into_iter().collect(), arrays)
+    }
+
+    fn run(self, index: u32) -> Option<i64> {
+        let run = self.collection.runs.get(index as usize)?;
+        Some(run.seconds())
+    }
+
+    fn step(self, index: u32) -> Option<i64> {
+        self.group.steps.get(index as usize).copied()
+    }
+
+    fn run_index(self, run: Instant) -> Option<u32> {
+        u32::try_from(self.collection.runs.binary_search(&run).ok()?).ok()
+    }
+
+    fn step_index(self, step: i64) -> Option<u32> {
+        u32::try_from(self.group.steps.binary_search(&step).ok()?).ok()
+    }
+
+    /// Valid times of a run.
+    fn of_run(self, run: Instant) -> Found {
+        let index = self.run_index(run);
+        self.found(|field| {
+            let steps = index.map(|index| field.cells.steps_of(index));
+            let steps = steps.into_iter().flatten();
+            steps
+                .filter_map(|step| run.seconds().checked_add(self.step(step)?))
+                .collect()
         })
+    }
+
+    /// Valid times at a lead.
+    fn of_lead(self, step: i64) -> Found {
+        let index = self.step_index(step);
+        self.found(|field| {
+            let runs = index.map(|index| field.cells.runs_of(index));
+            let runs = runs.into_iter().flatten();
+            runs.filter_map(|run| self.run(run)?.checked_add(step))
+                .collect()
+        })
+    }
+
+    /// Runs that have a moment.
+    fn of_moment(self, moment: Instant) -> Found {
+        // Of each run one step leads there; few runs have it.
+        let leads: Vec<(u32, u32)> = (0_u32..)
+            .zip(&self.collection.runs)
+            .filter_map(|(run, at)| {
+                let step = moment.seconds().checked_sub(at.seconds())?;
+                Some((run, self.step_index(step)?))
+            })
+            .collect();
+        self.found(|field| {
+            let has = |(run, step): &(u32, u32)| field.cells.has(*run, *step);
+            let runs = leads.iter().filter(|lead| has(lead));
+            runs.filter_map(|(run, _)| self.run(*run)).collect()
+        })
+    }
+
+    /// Valid times of all cells.
+    fn all_valid(self) -> Vec<i64> {
+        let mut seen = HashSet::new();
+        let mut all = BTreeSet::new();
+        for (runs, steps) in self
+            .group
+            .arrays
+            .iter()
+            .flat_map(|field| field.cells.blocks())
+        {
+            if !seen.insert((runs.clone(), steps.clone())) {
+                continue;
+            }
+            for run in runs.iter().filter_map(|run| self.run(*run)) {
+                let steps = steps.iter().filter_map(|step| self.step(*step));
+                all.extend(steps.filter_map(|step| run.checked_add(step)));
+            }
+        }
+        all.into_iter().collect()
+    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,52 @@ impl StoreView {
             .unwrap_or(CellState::Gap)
     }
 
+    /// The chunks from `from` on that are no gaps, in order, until `sink` returns `false`. Positions along the time-like axes at which the
+    /// array has nothing are passed over as a whole, so that a slice that is mostly gaps lists as fast as it is full.
+    pub fn for_each_cell(
+        &self,
+        group: usize,
+        array: usize,
+        grid: &[u64],
+        from: u64,
+        sink: &mut dyn FnMut(u64) -> bool,
+    ) {
+        let (Some(slice_group), Some(field)) = (
+            self.slice.groups.get(group),
+            self.collection
+                .groups
+                .get(group)
+                .and_then(|group| group.arrays.get(array)),
+        ) else {
+            return;
+        };
+        let (outer, inner) = grid.split_at(slice_group.axes.len().min(grid.len()));
+        let (times, each) = (
+            outer.iter().product::<u64>(),
+            inner.iter().product::<u64>().max(1),
+        );
+        let shape = InnerShape::of(field, inner);
+        for time in from / each..times {
+            let positions = chunk_positions(time, outer);
+            let here = self
+                .slice
+                .run_step(&self.collection, group, array, &positions)
+                .filter(|(run, step)| field.cells.has(*run, *step));
+            let Some((run, step)) = here else {
+                continue;
+            };
+            let first = if time == from / each { from % each } else { 0 };
+            for number in first..each {
+                let is_there = shape
+                    .key(run, step, number)
+                    .is_some_and(|key| field.cells.get(key) != CellState::Gap);
+                if is_there && !sink(time * each + number) {
+                    return;
+                }
+            }
+        }
+    }
+
     fn cell_at(&self, group: usize, array: usize, positions: &[u64]) -> Option<CellState> {
         let field = self.collection.groups.get(group)?.arrays.get(array)?;
         let time_axes = self.slice.groups.get(group)?.axes.len();
@@ -115,6 +161,48 @@ impl StoreView {
             level,
             member,
         }))
+    }
+}
+
+/// The axes of an array behind its time-like ones: members, levels, and the grid, which is one chunk.
+struct InnerShape {
+    members: bool,
+    levels: bool,
+    /// Chunks of one member, and of one level.
+    of_member: u64,
+    of_level: u64,
+}
+
+impl InnerShape {
+    fn of(field: &FieldArray, inner: &[u64]) -> Self {
+        let levels = field.level_axis.is_some();
+        let after = |axes: usize| -> u64 {
+            let rest = inner.get(axes..).unwrap_or_default();
+            rest.iter().product::<u64>().max(1)
+        };
+        let before_levels = usize::from(field.members);
+        Self {
+            members: field.members,
+            levels,
+            of_member: after(1),
+            of_level: after(before_levels + 1),
+        }
+    }
+
+    /// The cell of the chunk `number` of those at one run and step.
+    fn key(&self, run: u32, step: u32, number: u64) -> Option<CellKey> {
+        let (member, rest) = if self.members {
+            (number / self.of_member, number % self.of_member)
+        } else {
+            (0, number)
+        };
+        let level = if self.levels { rest / self.of_level } else { 0 };
+        Some(CellKey {
+            run,
+            step,
+            level: u32::try_from(level).ok()?,
+            member: u32::try_from(member).ok()?,
+        })
     }
 }
 

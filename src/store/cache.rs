@@ -10,6 +10,7 @@ use bytes::Bytes;
 use lru::LruCache;
 
 use super::ahead::Bet;
+use crate::dataset::archive::RowId;
 
 /// A field that was asked for within this time is still being read.
 const BEING_READ: Duration = Duration::from_millis(500);
@@ -41,9 +42,9 @@ impl Kept {
 #[derive(Debug)]
 pub(super) struct FieldCache {
     /// Fields of which readers may want more.
-    wanted: LruCache<u32, Kept>,
+    wanted: LruCache<RowId, Kept>,
     /// Fields that were handed out whole.
-    done: LruCache<u32, Kept>,
+    done: LruCache<RowId, Kept>,
     bytes: u64,
     limit_bytes: u64,
 }
@@ -58,12 +59,12 @@ impl FieldCache {
         }
     }
 
-    pub(super) fn holds(&self, row: u32) -> bool {
+    pub(super) fn holds(&self, row: RowId) -> bool {
         self.wanted.contains(&row) || self.done.contains(&row)
     }
 
     /// A field of which `bytes` are handed out now.
-    pub(super) fn get(&mut self, row: u32, bytes: u64, now: Instant) -> Option<Bytes> {
+    pub(super) fn get(&mut self, row: RowId, bytes: u64, now: Instant) -> Option<Bytes> {
         if let Some(kept) = self.done.get(&row) {
             return Some(kept.field.clone());
         }
@@ -83,7 +84,7 @@ impl FieldCache {
     }
 
     /// Keeps a field, and lets go of others beyond the limit.
-    pub(super) fn insert(&mut self, row: u32, kept: Kept) {
+    pub(super) fn insert(&mut self, row: RowId, kept: Kept) {
         let size = kept.size();
         if size > self.limit_bytes {
             return;
@@ -121,7 +122,7 @@ impl FieldCache {
         self.count_out(gone.as_ref())
     }
 
-    fn remove(&mut self, row: u32) {
+    fn remove(&mut self, row: RowId) {
         for gone in [self.wanted.pop(&row), self.done.pop(&row)]
             .into_iter()
             .flatten()
@@ -130,7 +131,7 @@ impl FieldCache {
         }
     }
 
-    fn count_out(&mut self, gone: Option<&(u32, Kept)>) -> bool {
+    fn count_out(&mut self, gone: Option<&(RowId, Kept)>) -> bool {
         self.bytes -= gone.map_or(0, |(_, kept)| kept.size());
         gone.is_some()
     }

@@ -1,6 +1,9 @@
 //! One field from the archive: ranged fetch, verification, decode.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -10,11 +13,14 @@ use super::buffers::Buffers;
 use super::failure::FailureKind;
 use super::heal::Healer;
 use super::origin::{Came, Origin};
+use super::part;
 use super::reader::ReaderConfig;
 use super::rescan::HealError;
+use super::rows::Located;
 use super::side::Place;
 use super::verify::{VerifyError, verify};
-use crate::dataset::Crop;
+use crate::dataset::archive::{RowId, RowSource};
+use crate::dataset::{Crop, GridView};
 use crate::grib::decode::{DecodeError, Packed, decode, decode_range};
 use crate::grib::grid::Grid;
 use crate::location::ByteRange;
@@ -49,6 +55,8 @@ pub(super) enum FetchError {
     },
     #[error("{0}")]
     Pending(String),
+    #[error("the table can no longer be read: {0}")]
+    Lost(String),
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -71,6 +79,7 @@ impl FetchError {
                 | ErrorKind::Local => FailureKind::Unavailable,
             },
             Self::Changed { .. } => FailureKind::Changed,
+            Self::Lost(_) => FailureKind::Unavailable,
             Self::Verify(_) | Self::Decode(_) => FailureKind::Invalid,
             Self::Stale { error, healing } => match healing {
                 HealError::Walk {
@@ -92,49 +101,103 @@ impl FetchError {
 /// What a fetch needs; shared by all flights.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) table: Arc<Table>,
+    rows: Arc<dyn RowSource>,
     pub(super) origin: Arc<Origin>,
     pub(super) healer: Healer,
-    /// Grids of the table, each with the part that is delivered.
-    grids: Vec<Option<(Grid, Option<Crop>)>>,
+    view: GridView,
+    /// Grids met so far by their section 3, each as it is delivered.
+    grids: Mutex<HashMap<Vec<u8>, Option<Arc<Delivered>>>>,
+    /// Bytes of the largest field met so far.
+    largest_field: AtomicU64,
     buffers: Arc<Buffers>,
     /// Decoding takes a core each: no more at once than there are.
     cores: Semaphore,
 }
 
+/// A grid, and the part of it that is delivered, if not all.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) grid: Grid,
+    crop: Option<Crop>,
+}
+
+/// Bytes that reading a row takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Of its message.
+    pub(super) message: u64,
+    /// In memory meanwhile.
+    pub(super) memory: u64,
+}
+
 impl Source {
-    pub(super) fn new(table: Arc<Table>, storage: Storage, config: &ReaderConfig) -> Self {
-        let grids = table
-            .grids
-            .iter()
-            .map(|grid| {
-                let grid = Grid::parse(&grid.section3).ok()?;
-                let crop = match &config.bounds {
-                    Some(bounds) => Some(Crop::of(&grid, bounds)?),
-                    None => None,
-                };
-                Some((grid, crop))
-            })
-            .collect();
+    pub(super) fn new(rows: Arc<dyn RowSource>, storage: Storage, config: &ReaderConfig) -> Self {
         Self {
-            origin: Arc::new(Origin::new(
-                Arc::clone(&table),
-                storage,
-                config.disk.clone(),
-            )),
+            rows,
+            origin: Arc::new(Origin::new(storage, config.disk.clone())),
             healer: Healer::new(config.on_stale, config.corrections.as_deref()),
-            table,
-            grids,
+            view: config.view.clone(),
+            grids: Mutex::default(),
+            largest_field: AtomicU64::new(0),
             // One for each that decodes, and one for each that is being handed out meanwhile.
             buffers: Buffers::new(2 * config.cores),
             cores: Semaphore::new(config.cores.max(1)),
         }
     }
 
+    /// A row if it is in memory.
+    pub(super) fn peek(&self, row: RowId) -> Option<Located> {
+        let (table, at) = self.rows.peek(row)?;
+        self.origin.objects.located(row, table, at).ok()
+    }
+
+    /// The row of a number. Waits for a file or a server, on a thread for that.
+    pub(super) async fn locate(self: &Arc<Self>, row: RowId) -> Result<Located, FetchError> {
+        if let Some(located) = self.peek(row) {
+            return Ok(located);
+        }
+        let source = Arc::clone(self);
+        let located = tokio::task::spawn_blocking(move || {
+            let (table, at) = source.rows.locate(row).map_err(FetchError::Lost)?;
+            source.origin.objects.located(row, table, at)
+        });
+        located.await.unwrap_or_else(|panic| {
+            Err(FetchError::Internal(format!(
+                "looking up a row ended abnormally: {panic}"
+            )))
+        })
+    }
+
+    /// All rows that the table has of an object. Waits for a file or a server.
+    pub(super) fn rows_in(&self, object: u32) -> Result<Arc<Table>, FetchError> {
+        let row = self.origin.objects.a_row_of(object);
+        let row = row.ok_or_else(|| missing("object"))?;
+        self.rows.companions(row).map_err(FetchError::Lost)
+    }
+
+    /// The row that came later for the cell of one that had not arrived. Waits for a file or a server.
+    pub(super) fn arrived(&self, pending: RowId) -> Option<RowId> {
+        self.rows.arrived(pending)
+    }
+
+    /// A grid as it is delivered.
+    pub(super) fn grid(&self, section3: &[u8]) -> Option<Arc<Delivered>> {
+        let mut grids = self.grids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = grids.get(section3) {
+            return known.clone();
+        }
+        let delivered = Grid::parse(section3).ok().and_then(|grid| {
+            let crop = self.view.of(&grid)?;
+            Some(Arc::new(Delivered { grid, crop }))
+        });
+        grids.insert(section3.to_vec(), delivered.clone());
+        delivered
+    }
+
     /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid (of the part delivered) one after the
     /// other. Where the index is stale, the message is read from where it is.
-    pub(super) async fn field(self: Arc<Self>, index: u32) -> Result<Bytes, FetchError> {
-        let row = self.row(index)?;
+    pub(super) async fn field(self: Arc<Self>, at: &Located) -> Result<Bytes, FetchError> {
+        let row = &at.row;
         if row.status != Status::Placed {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
             return Err(FetchError::Pending(format!(
@@ -142,8 +205,8 @@ impl Source {
                 row.status.as_str()
             )));
         }
-        if let Some(place) = self.healer.known(&self, row).await {
-            match self.field_at(row, place).await {
+        if let Some(place) = self.healer.known(&self, at).await {
+            match self.field_at(at, place).await {
                 Err(error) if self.shows_stale(row, place, &error) => {
                     self.healer.doubt(row.object);
                 }
@@ -155,10 +218,10 @@ impl Source {
             }
         }
         let listed = Place::listed(row);
-        match self.field_at(row, listed).await {
+        match self.field_at(at, listed).await {
             // In a box: a future that is seldom needed must not make this one large.
             Err(error) if self.healer.heals() && self.shows_stale(row, listed, &error) => {
-                self.healed_field(row, error).boxed().await
+                self.healed_field(at, error).boxed().await
             }
             done => done,
         }
@@ -167,15 +230,21 @@ impl Source {
     /// The field of a row whose index turned out to be stale by `error`.
     async fn healed_field(
         self: &Arc<Self>,
-        row: &Row,
+        at: &Located,
         error: FetchError,
     ) -> Result<Bytes, FetchError> {
+        let row = &at.row;
         let stale = |error, healing| FetchError::Stale {
             error: Box::new(error),
             healing,
         };
         if let FetchError::Storage(_) = &error
-            && self.origin.pins.of(&self.table, row.object).size.is_none()
+            && self
+                .origin
+                .pins
+                .of(&self.origin.objects, row.object)
+                .size
+                .is_none()
         {
             // Short for the range, or cut on its way? The object's size tells.
             let start = ByteRange::new(0, 1);
@@ -184,11 +253,11 @@ impl Source {
                 return Err(error);
             }
         }
-        let place = match self.healer.find(self, row).await {
+        let place = match self.healer.find(self, at).await {
             Ok(place) => place,
             Err(healing) => return Err(stale(error, healing)),
         };
-        let field = self.field_at(row, place).await;
+        let field = self.field_at(at, place).await;
         match &field {
             Ok(_) => self.healer.served(),
             Err(error) if self.shows_stale(row, place, error) => self.healer.doubt(row.object),
@@ -204,36 +273,65 @@ impl Source {
             // The object ends before the message does; unless its size says otherwise, and bodies were cut short on their way.
             FetchError::Storage(error) => {
                 let end = place.offset.saturating_add(place.length.unwrap_or(1));
-                let size = self.origin.pins.of(&self.table, row.object).size;
+                let size = self.origin.pins.of(&self.origin.objects, row.object).size;
                 error.kind() == ErrorKind::Truncated && size.is_none_or(|size| end > size)
             }
             FetchError::Changed { .. }
             | FetchError::Decode(_)
             | FetchError::Stale { .. }
             | FetchError::Pending(_)
+            | FetchError::Lost(_)
             | FetchError::Internal(_) => false,
         }
     }
 
     /// Fetches, verifies and decodes a row's message from a place.
-    async fn field_at(self: &Arc<Self>, row: &Row, place: Place) -> Result<Bytes, FetchError> {
+    async fn field_at(self: &Arc<Self>, at: &Located, place: Place) -> Result<Bytes, FetchError> {
         let row = Row {
             offset: place.offset,
             length: place.length,
             field: place.field,
-            ..row.clone()
+            ..at.row.clone()
         };
-        let (object, range) = (row.object, place.range());
+        let at = Located {
+            row,
+            table: Arc::clone(&at.table),
+        };
+        let (object, range) = (at.row.object, place.range());
+        if let Some(cells) = self.few_cells(&at)
+            && !self.origin.has_disk_for(object)
+        {
+            // In a box: seldom needed.
+            let part = part::fetch(&self.origin, object, range, cells).boxed();
+            if let Some(came) = part.await? {
+                return self.decoded(&at, &came).await;
+            }
+        }
         let came = self.origin.get(object, range, false).await?;
-        let outcome = self.decoded(&row, &came).await;
+        let outcome = self.decoded(&at, &came).await;
         let fault = matches!(outcome, Err(FetchError::Verify(_) | FetchError::Decode(_)));
         if came.from_disk && fault {
             self.origin.discard(object, range, &came.version);
             let came = self.origin.get(object, range, true).await?;
-            let outcome = self.decoded(&row, &came).await;
+            let outcome = self.decoded(&at, &came).await;
             return self.kept(object, range, came, outcome);
         }
         self.kept(object, range, came, outcome)
+    }
+
+    /// The cells of the rows that are wanted of a field, if they are few of a large message.
+    fn few_cells(&self, at: &Located) -> Option<Range<usize>> {
+        let delivered = at
+            .section3()
+            .ok()
+            .and_then(|section3| self.grid(section3))?;
+        let crop = delivered.crop.as_ref()?;
+        let cells = crop.cells_of_rows();
+        let (grid, length) = (&delivered.grid, at.row.length);
+        (at.row.field == 0
+            && grid.cell_order().is_row_major()
+            && part::is_worth_it(length, &cells, grid.points()))
+        .then_some(cells)
     }
 
     /// Keeps what came over the network and was right.
@@ -251,14 +349,14 @@ impl Source {
     }
 
     /// Decodes on a thread for such work, as many at once as there are cores.
-    async fn decoded(self: &Arc<Self>, row: &Row, came: &Came) -> Result<Bytes, FetchError> {
+    async fn decoded(self: &Arc<Self>, at: &Located, came: &Came) -> Result<Bytes, FetchError> {
         let permit = self
             .cores
             .acquire()
             .await
             .map_err(|closed| FetchError::Internal(closed.to_string()))?;
-        let (source, row, bytes) = (Arc::clone(self), row.clone(), came.bytes.clone());
-        let decoded = tokio::task::spawn_blocking(move || source.decode(&row, &bytes)).await;
+        let (source, at, bytes) = (Arc::clone(self), at.clone(), came.bytes.clone());
+        let decoded = tokio::task::spawn_blocking(move || source.decode(&at, &bytes)).await;
         drop(permit);
         decoded.unwrap_or_else(|panic| {
             Err(FetchError::Internal(format!(
@@ -267,57 +365,41 @@ impl Source {
         })
     }
 
-    /// Where a row's message lies: its object and range.
-    pub(super) fn reference(&self, index: u32) -> Option<(u32, ByteRange)> {
-        let row = self.table.rows.get(index as usize)?;
-        Some((row.object, Place::listed(row).range()))
+    /// Where a row's message lies, its object and range, if the row is in memory and the message is wanted as a whole.
+    pub(super) fn reference(&self, row: RowId) -> Option<(u32, ByteRange)> {
+        let at = self.peek(row).filter(|at| self.few_cells(at).is_none())?;
+        Some((at.row.object, Place::listed(&at.row).range()))
     }
 
-    /// Bytes of a row's message; a guess where the table does not know its end.
-    pub(super) fn message_bytes(&self, index: u32) -> u64 {
-        let length = self.table.rows.get(index as usize).map(|row| row.length);
-        length.flatten().unwrap_or(UNKNOWN_MESSAGE_BYTES)
+    /// Bytes of a row's message, and of memory while it is fetched and decoded: its message and the values of its grid. Guesses where
+    /// the table does not know its end, or the row is not in memory.
+    pub(super) fn sizes(&self, row: RowId) -> Sizes {
+        match self.peek(row) {
+            Some(at) => self.sizes_of(&at),
+            None => Sizes {
+                message: UNKNOWN_MESSAGE_BYTES,
+                memory: UNKNOWN_MESSAGE_BYTES + self.largest_field.load(Ordering::Relaxed),
+            },
+        }
     }
 
-    /// Bytes in memory while a row is fetched and decoded: its message, and the values of its grid.
-    pub(super) fn memory_bytes(&self, index: u32) -> u64 {
-        let grid = self
-            .table
-            .rows
-            .get(index as usize)
-            .and_then(|row| self.table.kinds.get(row.kind as usize)?.grid)
-            .and_then(|grid| self.grids.get(grid as usize)?.as_ref());
-        let points = grid.map_or(0, |(grid, _)| grid.points() as u64);
-        self.message_bytes(index) + points * 4
+    /// The same of a row that was looked up.
+    pub(super) fn sizes_of(&self, at: &Located) -> Sizes {
+        let message = at.row.length.unwrap_or(UNKNOWN_MESSAGE_BYTES);
+        let delivered = at.section3().ok().and_then(|section3| self.grid(section3));
+        let field = delivered.map_or(0, |delivered| delivered.grid.points() as u64 * 4);
+        self.largest_field.fetch_max(field, Ordering::Relaxed);
+        Sizes {
+            message,
+            memory: message + field,
+        }
     }
 
-    fn row(&self, index: u32) -> Result<&Row, FetchError> {
-        self.table
-            .rows
-            .get(index as usize)
-            .ok_or_else(|| missing("row"))
-    }
-
-    /// The grid of a row, the part of it that is delivered, and its section 3.
-    pub(super) fn grid(&self, row: &Row) -> Result<(&Grid, Option<&Crop>, &[u8]), FetchError> {
-        let kind = self.table.kinds.get(row.kind as usize);
-        let number = kind.and_then(|kind| kind.grid).map(|grid| grid as usize);
-        number
-            .and_then(|number| {
-                let (grid, crop) = self.grids.get(number)?.as_ref()?;
-                let section3 = &self.table.grids.get(number)?.section3;
-                Some((grid, crop.as_ref(), section3.as_slice()))
-            })
-            .ok_or_else(|| missing("grid"))
-    }
-
-    fn decode(&self, row: &Row, bytes: &[u8]) -> Result<Bytes, FetchError> {
-        let kind = self
-            .table
-            .kinds
-            .get(row.kind as usize)
-            .ok_or_else(|| missing("kind"))?;
-        let (grid, crop, section3) = self.grid(row)?;
+    fn decode(&self, at: &Located, bytes: &[u8]) -> Result<Bytes, FetchError> {
+        let (row, kind) = (&at.row, at.kind()?);
+        let section3 = at.section3()?;
+        let delivered = self.grid(section3).ok_or_else(|| missing("grid"))?;
+        let (grid, crop) = (&delivered.grid, delivered.crop.as_ref());
         let field = verify(bytes, row, kind, (grid, section3))?;
         let packed = Packed {
             points: grid.points(),

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use super::failure::FailureKind;
 use super::fetch::Source;
 use super::rescan::{HealError, rescan};
+use super::rows::Located;
 use super::side::{Place, Scan, SideFiles, Verdict, digest, shown};
 use crate::table::row::Row;
 
@@ -146,8 +147,8 @@ impl Healer {
     }
 
     /// Where a row's message is known to lie, if not where the table says.
-    pub(super) async fn known(&self, source: &Arc<Source>, row: &Row) -> Option<Place> {
-        let object = row.object;
+    pub(super) async fn known(&self, source: &Arc<Source>, at: &Located) -> Option<Place> {
+        let object = at.row.object;
         let scan = match lock(&self.known).get(&object) {
             Some(Known::Scanned { scan, .. }) => Some(Arc::clone(scan)),
             Some(Known::Doubted { .. }) => return None,
@@ -157,8 +158,8 @@ impl Healer {
             Some(scan) => scan,
             None => self.side_file(source, object, true).await?,
         };
-        let place = scan.place(&digest(&source.table, row))?;
-        (place != Place::listed(row)).then_some(place)
+        let place = scan.place(&digest(&at.table, &at.row))?;
+        (place != Place::listed(&at.row)).then_some(place)
     }
 
     /// What was known of an object turned out to be wrong.
@@ -174,8 +175,13 @@ impl Healer {
     ///
     /// # Errors
     /// [`HealError`] if it is not there exactly once, elsewhere; or the search fails.
-    pub(super) async fn find(&self, source: &Arc<Source>, row: &Row) -> Result<Place, HealError> {
-        let wanted = digest(&source.table, row);
+    pub(super) async fn find(
+        &self,
+        source: &Arc<Source>,
+        at: &Located,
+    ) -> Result<Place, HealError> {
+        let row = &at.row;
+        let wanted = digest(&at.table, row);
         if let Some(standing) = self.standing(source, row.object, &wanted).await {
             let scan = standing?;
             return verdict(&scan, &wanted, row);
@@ -235,32 +241,33 @@ impl Healer {
         from_start: bool,
     ) -> Option<Arc<Scan>> {
         let side = self.side.as_ref()?;
-        let location = source.origin.location(object).ok()?.clone();
+        let location = source.origin.location(object).ok()?;
         if from_start && !side.had(&location) {
             return None;
         }
         let reading = Arc::clone(side);
         let read = tokio::task::spawn_blocking(move || reading.read(&location)).await;
         let scan = Arc::new(read.ok()??);
-        let pin = source.origin.pins.of(&source.table, object);
+        let pin = source.origin.pins.of(&source.origin.objects, object);
         if !pin.agrees(&scan.version()) {
             return None;
         }
-        let mut known = lock(&self.known);
-        match known.get(&object) {
-            Some(Known::Doubted { scanned, .. }) if *scanned == scan.scanned => return None,
-            Some(Known::Scanned { scan: other, .. }) if other.scanned >= scan.scanned => {
-                return Some(Arc::clone(other));
+        {
+            let mut known = lock(&self.known);
+            match known.get(&object) {
+                Some(Known::Doubted { scanned, .. }) if *scanned == scan.scanned => return None,
+                Some(Known::Scanned { scan: other, .. }) if other.scanned >= scan.scanned => {
+                    return Some(Arc::clone(other));
+                }
+                Some(_) | None => {}
             }
-            Some(_) | None => {}
+            let entry = Known::Scanned {
+                scan: Arc::clone(&scan),
+                own: false,
+            };
+            known.insert(object, entry);
         }
-        let entry = Known::Scanned {
-            scan: Arc::clone(&scan),
-            own: false,
-        };
-        known.insert(object, entry);
-        drop(known);
-        self.tell(source, object, &scan, true);
+        self.tell(source, object, &scan, true).await;
         Some(scan)
     }
 
@@ -288,7 +295,7 @@ impl Healer {
             }
             lock(&healer.flights).remove(&object);
             if let Ok(scan) = &outcome {
-                healer.tell(&source, object, scan, false);
+                healer.tell(&source, object, scan, false).await;
                 healer.keep(&source, object, scan).await;
             }
             outcome
@@ -323,18 +330,18 @@ impl Healer {
         let (Some(side), Ok(location)) = (&self.side, source.origin.location(object)) else {
             return;
         };
-        let (side, location, scan) = (Arc::clone(side), location.clone(), Arc::clone(scan));
+        let (side, location, scan) = (Arc::clone(side), location, Arc::clone(scan));
         // What went wrong has been said.
         let _done = tokio::task::spawn_blocking(move || side.write(&location, &scan)).await;
     }
 
     /// Says what was found, in the log and for the status file.
-    fn tell(&self, source: &Source, object: u32, scan: &Scan, from_side_file: bool) {
+    async fn tell(&self, source: &Arc<Source>, object: u32, scan: &Scan, from_side_file: bool) {
         let Ok(location) = source.origin.location(object) else {
             return;
         };
         let mut healed = Healed {
-            object: shown(location),
+            object: shown(&location),
             at_seconds: scan.scanned,
             requests: scan.requests,
             moved: 0,
@@ -342,9 +349,11 @@ impl Healer {
             ambiguous: 0,
             from_side_file,
         };
-        let rows = source.table.rows.iter().filter(|row| row.object == object);
-        for row in rows {
-            match scan.messages.get(&digest(&source.table, row)) {
+        let asked = Arc::clone(source);
+        let table = tokio::task::spawn_blocking(move || asked.rows_in(object)).await;
+        let table = table.ok().and_then(Result::ok).unwrap_or_default();
+        for row in &table.rows {
+            match scan.messages.get(&digest(&table, row)) {
                 Some(Verdict::At(offset, _, field)) => {
                     let moved = (*offset, *field) != (row.offset, row.field);
                     healed.moved += u64::from(moved);

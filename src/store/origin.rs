@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use super::disk::{DiskCache, Found, Key, Version};
 use super::fetch::FetchError;
 use super::pins::Pins;
+use super::rows::Objects;
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Fetched, Joining, Short, Storage, StorageError, join};
-use crate::table::row::Table;
 
 /// Bytes of a probe that asks for an `ETag`.
 const PROBE_BYTES: u64 = 16;
@@ -41,10 +41,10 @@ pub(super) struct Came {
     pub(super) from_disk: bool,
 }
 
-/// Reads ranges of a table's objects.
+/// Reads ranges of objects.
 #[derive(Debug)]
 pub(super) struct Origin {
-    pub(super) table: Arc<Table>,
+    pub(super) objects: Objects,
     pub(super) storage: Storage,
     pub(super) pins: Pins,
     disk: Option<Arc<DiskCache>>,
@@ -55,9 +55,9 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn new(table: Arc<Table>, storage: Storage, disk: Option<Arc<DiskCache>>) -> Self {
+    pub(super) fn new(storage: Storage, disk: Option<Arc<DiskCache>>) -> Self {
         Self {
-            table,
+            objects: Objects::default(),
             storage,
             pins: Pins::default(),
             disk,
@@ -66,10 +66,10 @@ impl Origin {
         }
     }
 
-    pub(super) fn location(&self, object: u32) -> Result<&Location, FetchError> {
-        let object = self.table.objects.get(object as usize);
+    pub(super) fn location(&self, object: u32) -> Result<Location, FetchError> {
+        let object = self.objects.get(object);
         object
-            .map(|object| &object.location)
+            .map(|object| object.location.clone())
             .ok_or_else(|| super::fetch::missing("object"))
     }
 
@@ -82,6 +82,12 @@ impl Origin {
         self.disk.as_ref().filter(|_| location.scheme() != "file")
     }
 
+    /// Whether messages of an object are kept on disk, or lie there.
+    pub(super) fn has_disk_for(&self, object: u32) -> bool {
+        self.location(object)
+            .is_ok_and(|at| at.scheme() == "file" || self.disk_for(&at).is_some())
+    }
+
     /// Says that several ranges will be asked for now. Neighbours in one object are fetched by one request, and [`Origin::get`] of each
     /// waits for that; for the others nothing is done.
     pub(super) fn expect(self: &Arc<Self>, wanted: &[(u32, ByteRange)], runtime: &Handle) {
@@ -90,7 +96,7 @@ impl Origin {
             // What may lie on disk is looked for there first, one by one.
             if self
                 .location(*object)
-                .is_ok_and(|at| self.disk_for(at).is_none())
+                .is_ok_and(|at| self.disk_for(&at).is_none())
             {
                 let ranges = by_object.entry(*object).or_default();
                 // Several fields of one message are one range.
@@ -117,7 +123,7 @@ impl Origin {
                     };
                     let got = origin
                         .storage
-                        .get_joined(location, &ranges, &plan, Short::Refuse)
+                        .get_joined(&location, &ranges, &plan, Short::Refuse)
                         .await;
                     for (tell, got) in waiting.into_iter().zip(got) {
                         // Nobody waits where the flight has found its bytes elsewhere.
@@ -145,16 +151,16 @@ impl Origin {
         fresh: bool,
     ) -> Result<Came, FetchError> {
         let location = self.location(object)?;
-        let Some(disk) = self.disk_for(location).filter(|_| !fresh) else {
+        let Some(disk) = self.disk_for(&location).filter(|_| !fresh) else {
             return self.fetch(object, range, Short::Refuse).await;
         };
-        let pin = self.pins.of(&self.table, object);
-        let found = on_disk(disk, location, range, pin.clone()).await;
+        let pin = self.pins.of(&self.objects, object);
+        let found = on_disk(disk, &location, range, pin.clone()).await;
         if let Some(found) = found {
             let sure = pin.etag.is_some() && pin.etag == found.version.etag;
             let (right, offline) = if sure {
                 (true, false)
-            } else if self.is_offline(location) {
+            } else if self.is_offline(&location) {
                 (true, true)
             } else {
                 match self.probe(object, range, &found).await {
@@ -164,7 +170,7 @@ impl Origin {
                 }
             };
             if right {
-                self.pins.hold(&self.table, object, &found.version)?;
+                self.pins.hold(&self.objects, object, &found.version)?;
                 disk.served(found.message.len(), offline);
                 return Ok(Came {
                     bytes: found.message,
@@ -193,7 +199,7 @@ impl Origin {
         };
         let got = match come {
             Some(got) => got,
-            None => self.storage.get(location, range, short).await,
+            None => self.storage.get(&location, range, short).await,
         };
         let fetched = match got {
             Ok(fetched) => fetched,
@@ -206,7 +212,7 @@ impl Origin {
             }
         };
         let version = Version::of(&fetched);
-        self.pins.hold(&self.table, object, &version)?;
+        self.pins.hold(&self.objects, object, &version)?;
         Ok(Came {
             bytes: fetched.bytes,
             version,
@@ -217,18 +223,18 @@ impl Origin {
     /// Keeps a verified message that came over the network.
     pub(super) fn keep(&self, object: u32, range: ByteRange, bytes: Bytes, version: Version) {
         if let Ok(location) = self.location(object)
-            && let Some(disk) = self.disk_for(location)
+            && let Some(disk) = self.disk_for(&location)
         {
-            disk.put(Key::new(location, range), version, bytes);
+            disk.put(Key::new(&location, range), version, bytes);
         }
     }
 
     /// Removes an entry that is not the message it should be.
     pub(super) fn discard(&self, object: u32, range: ByteRange, version: &Version) {
         if let Ok(location) = self.location(object)
-            && let Some(disk) = self.disk_for(location)
+            && let Some(disk) = self.disk_for(&location)
         {
-            disk.discard(Key::new(location, range), version);
+            disk.discard(Key::new(&location, range), version);
         }
     }
 
@@ -280,7 +286,7 @@ async fn on_disk(
     range: ByteRange,
     expected: Version,
 ) -> Option<Found> {
-    let (disk, key) = (Arc::clone(disk), Key::new(location, range));
+    let (disk, key) = (Arc::clone(disk), Key::new(&location, range));
     let looking = tokio::task::spawn_blocking(move || disk.get(key, &expected));
     tokio::time::timeout(DISK_DEADLINE, looking)
         .await

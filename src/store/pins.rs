@@ -5,18 +5,18 @@ use std::sync::{Mutex, PoisonError};
 
 use super::disk::Version;
 use super::fetch::FetchError;
-use crate::table::row::Table;
+use super::rows::Objects;
 
-/// Versions of objects by their number in the table.
+/// Versions of objects by their number.
 #[derive(Debug, Default)]
 pub(super) struct Pins(Mutex<HashMap<u32, Version>>);
 
 impl Pins {
     /// What is known of an object so far.
-    pub(super) fn of(&self, table: &Table, object: u32) -> Version {
+    pub(super) fn of(&self, objects: &Objects, object: u32) -> Version {
         let pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pin = pins.get(&object).cloned();
-        pin.unwrap_or_else(|| indexed(table, object))
+        pin.unwrap_or_else(|| indexed(objects, object))
     }
 
     /// Holds an object to its size and `ETag`; what was not known of it is known from now on.
@@ -25,12 +25,14 @@ impl Pins {
     /// [`FetchError::Changed`] if it is another.
     pub(super) fn hold(
         &self,
-        table: &Table,
+        objects: &Objects,
         object: u32,
         seen: &Version,
     ) -> Result<(), FetchError> {
         let mut pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins.entry(object).or_insert_with(|| indexed(table, object));
+        let pin = pins
+            .entry(object)
+            .or_insert_with(|| indexed(objects, object));
         if let (Some(before), Some(after)) = (pin.size, seen.size)
             && before != after
         {
@@ -59,11 +61,11 @@ impl Pins {
     }
 }
 
-fn indexed(table: &Table, object: u32) -> Version {
-    let object = table.objects.get(object as usize);
+fn indexed(objects: &Objects, object: u32) -> Version {
+    let object = objects.get(object);
     Version {
+        size: object.as_ref().and_then(|object| object.size),
         etag: object.and_then(|object| object.etag.clone()),
-        size: object.and_then(|object| object.size),
         modified: None,
     }
 }

@@ -22,10 +22,12 @@ use super::failure::{FailureKind, ReadFailure};
 use super::failures::{Failure, FailureLog};
 use super::fetch::{FetchError, Source};
 use super::heal::{HealStatistics, OnStale};
+use super::rows::Located;
+use super::side::Place;
 use super::walk::{Ahead, Walks};
-use crate::dataset::BoundingBox;
+use crate::dataset::GridView;
+use crate::dataset::archive::{RowId, RowSource};
 use crate::storage::Storage;
-use crate::table::row::{Row, Table};
 use crate::time::step_text;
 
 /// How long a failure stands for the request that follows it. When a read fails, the kernel asks once more for the first page of
@@ -53,8 +55,8 @@ pub struct ReaderConfig {
     pub look_ahead: usize,
     /// Fields decoded at once: one per core.
     pub cores: usize,
-    /// The part of each field that is delivered. Default: all of it.
-    pub bounds: Option<BoundingBox>,
+    /// How each field is delivered: which part of it, turned how. Default: all of it as it is coded.
+    pub view: GridView,
     /// Messages on disk. Default: none are kept there.
     pub disk: Option<Arc<DiskCache>>,
     /// What becomes of messages that are not where the index says. Default: they are searched for, as archives are rewritten and their
@@ -72,7 +74,7 @@ impl Default for ReaderConfig {
             cache_bytes: 256 << 20,
             look_ahead: 32,
             cores,
-            bounds: None,
+            view: GridView::default(),
             disk: None,
             on_stale: OnStale::default(),
             corrections: None,
@@ -140,9 +142,9 @@ pub struct FieldReader {
 #[derive(Debug)]
 struct Landing {
     cache: Mutex<FieldCache>,
-    flights: Mutex<HashMap<u32, InFlight>>,
+    flights: Mutex<HashMap<RowId, InFlight>>,
     /// Failures that still stand, and since when.
-    failed: Mutex<HashMap<u32, (Clock, ReadFailure)>>,
+    failed: Mutex<HashMap<RowId, (Clock, ReadFailure)>>,
     fields: AtomicU64,
 }
 
@@ -158,7 +160,7 @@ struct InFlight {
 
 impl Landing {
     /// A field has come, or not. It is in the cache, or its failure stands, before its flight is gone from the list: no reader finds neither.
-    fn land(&self, row: u32, outcome: &Result<Bytes, ReadFailure>, failures: &Mutex<FailureLog>) {
+    fn land(&self, row: RowId, outcome: &Result<Bytes, ReadFailure>, failures: &Mutex<FailureLog>) {
         let mut flights = lock(&self.flights);
         let (handed_out, bet) = flights
             .remove(&row)
@@ -188,14 +190,14 @@ impl FieldReader {
     /// A reader of a table's fields; flights run on `runtime`.
     #[must_use]
     pub fn new(
-        table: Arc<Table>,
+        rows: Arc<dyn RowSource>,
         storage: Storage,
         runtime: Handle,
         config: &ReaderConfig,
     ) -> Self {
         let cache_bytes = config.cache_bytes.min(config.memory_bytes / 2);
         Self {
-            source: Arc::new(Source::new(table, storage, config)),
+            source: Arc::new(Source::new(rows, storage, config)),
             runtime,
             shared: Arc::new(Landing {
                 cache: Mutex::new(FieldCache::new(cache_bytes)),
@@ -213,15 +215,9 @@ impl FieldReader {
         }
     }
 
-    /// The table that rows refer to.
-    #[must_use]
-    pub fn table(&self) -> &Arc<Table> {
-        &self.source.table
-    }
-
     /// The field of a row, of which `bytes` will be handed to the reader. A flight goes on when its readers leave; a failure answers the
     /// kernel's second try as well, then the next read tries anew.
-    pub fn read(&self, row: u32, bytes: u64) -> Read {
+    pub fn read(&self, row: RowId, bytes: u64) -> Read {
         let now = Clock::now();
         let from_memory = || lock(&self.shared.cache).get(row, bytes, now);
         if let Some(field) = from_memory() {
@@ -243,7 +239,7 @@ impl FieldReader {
         if let Some(field) = from_memory() {
             return Read::Now(Ok(field));
         }
-        self.bets.read(self.source.message_bytes(row));
+        self.bets.read(self.source.sizes(row).message);
         let flight = self.depart(row, None);
         let departed = InFlight {
             flight: flight.clone(),
@@ -262,7 +258,7 @@ impl FieldReader {
         grid: &[u64],
         linear: u64,
         waited: bool,
-        row_of: impl Fn(u64) -> Option<u32>,
+        row_of: impl Fn(u64) -> Option<RowId>,
     ) {
         if self.look_ahead == 0 {
             return;
@@ -311,9 +307,9 @@ impl FieldReader {
     }
 
     /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
-    fn reserve(&self, row: u32) -> Option<(Lease, Bet)> {
-        let bet = self.bets.place(self.source.message_bytes(row))?;
-        let needed = self.source.memory_bytes(row);
+    fn reserve(&self, row: RowId) -> Option<(Lease, Bet)> {
+        let bet = self.bets.place(self.source.sizes(row).message)?;
+        let needed = self.source.sizes(row).memory;
         let spare = self.budget.limit() / LEFT_TO_READERS;
         loop {
             let (used, _) = self.budget.used();
@@ -329,38 +325,43 @@ impl FieldReader {
         }
     }
 
-    fn standing_failure(&self, row: u32) -> Option<ReadFailure> {
+    fn standing_failure(&self, row: RowId) -> Option<ReadFailure> {
         let mut failed = lock(&self.shared.failed);
         failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
         failed.remove(&row).map(|(_, failure)| failure)
     }
 
     /// Sends for a field; it waits for memory unless it has a lease already.
-    fn depart(&self, row: u32, lease: Option<Lease>) -> Flight {
+    fn depart(&self, row: RowId, lease: Option<Lease>) -> Flight {
         let source = Arc::clone(&self.source);
         let shared = Arc::clone(&self.shared);
         let (budget, failures) = (Arc::clone(&self.budget), Arc::clone(&self.failures));
-        let at = source.table.rows.get(row as usize);
-        let label = at.map(|at| describe(&source.table, at)).unwrap_or_default();
-        let name = at.and_then(|at| object_of(&source.table, at));
         // The log of the requests below names the kernel's request that asked for the field.
         let span = tracing::Span::current();
         let flight = async move {
-            let lease = match lease {
-                Some(lease) => lease,
-                None => {
-                    let make_room = || lock(&shared.cache).make_room(Clock::now());
-                    budget.take(source.memory_bytes(row), make_room).await
+            let outcome = match source.locate(row).await {
+                Ok(at) => {
+                    let lease = match lease {
+                        Some(lease) => lease,
+                        None => {
+                            let make_room = || lock(&shared.cache).make_room(Clock::now());
+                            let needed = source.sizes_of(&at).memory;
+                            budget.take(needed, make_room).await
+                        }
+                    };
+                    let field = Arc::clone(&source).field(&at).await;
+                    let range = Place::listed(&at.row).range();
+                    source.origin.expect_no_more(at.row.object, range);
+                    field
+                        .map(|field| leased(field, lease))
+                        .map_err(|error| failure(&source, &at, &error))
                 }
+                Err(error) => Err(ReadFailure {
+                    kind: error.kind(),
+                    message: format!("row {row}: {error}"),
+                    object: None,
+                }),
             };
-            let outcome = Arc::clone(&source)
-                .field(row)
-                .await
-                .map(|field| leased(field, lease))
-                .map_err(|error| failure(&label, name, &error));
-            if let Some((object, range)) = source.reference(row) {
-                source.origin.expect_no_more(object, range);
-            }
             shared.land(row, &outcome, &failures);
             outcome
         };
@@ -394,31 +395,30 @@ impl FieldReader {
         task.map(move |made| made.map_err(failed)).boxed()
     }
 
+    /// The row that came later for the cell of one that had not arrived.
+    pub fn arrived(&self, pending: RowId) -> BoxFuture<'static, Option<RowId>> {
+        let source = Arc::clone(&self.source);
+        let asked = self.runtime.spawn_blocking(move || source.arrived(pending));
+        async move { asked.await.ok().flatten() }.boxed()
+    }
+
     /// The failure that reading a row gives that is known beforehand not to be readable.
-    #[must_use]
-    pub fn pending(&self, row: u32) -> ReadFailure {
-        let Some(at) = self.source.table.rows.get(row as usize) else {
-            return ReadFailure {
-                kind: FailureKind::Internal,
-                message: format!("no row {row}"),
-                object: None,
+    pub fn pending(&self, row: RowId) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
+        let (source, failures) = (Arc::clone(&self.source), Arc::clone(&self.failures));
+        async move {
+            let (message, object) = match source.locate(row).await {
+                Ok(at) => (why_pending(&source, &at), object_of(&source, &at)),
+                Err(error) => (error.to_string(), None),
             };
-        };
-        let reason = at
-            .reason
-            .as_deref()
-            .unwrap_or("several messages claim this cell");
-        let failure = ReadFailure {
-            kind: FailureKind::Pending,
-            message: format!(
-                "{}: not readable ({}): {reason}",
-                describe(&self.source.table, at),
-                at.status.as_str()
-            ),
-            object: object_of(&self.source.table, at),
-        };
-        lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
-        failure
+            let failure = ReadFailure {
+                kind: FailureKind::Pending,
+                message,
+                object,
+            };
+            lock(&failures).push(now_seconds(), failure.kind, &failure.message);
+            Err(failure)
+        }
+        .boxed()
     }
 
     /// Counters so far.
@@ -469,37 +469,43 @@ fn leased(field: Bytes, mut lease: Lease) -> Bytes {
     })
 }
 
-fn failure(label: &str, object: Option<Arc<str>>, error: &FetchError) -> ReadFailure {
+fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
     ReadFailure {
         kind: error.kind(),
-        message: format!("{label}: {error}"),
-        object,
+        message: format!("{}: {error}", describe(source, at)),
+        object: object_of(source, at),
     }
 }
 
+fn why_pending(source: &Source, at: &Located) -> String {
+    let reason = at.row.reason.as_deref();
+    format!(
+        "{}: not readable ({}): {}",
+        describe(source, at),
+        at.row.status.as_str(),
+        reason.unwrap_or("several messages claim this cell")
+    )
+}
+
 /// The object that holds a row's message, as it is named in messages.
-fn object_of(table: &Table, row: &Row) -> Option<Arc<str>> {
-    let object = table.objects.get(row.object as usize)?;
+fn object_of(source: &Source, at: &Located) -> Option<Arc<str>> {
+    let object = source.origin.objects.get(at.row.object)?;
     Some(object.location.to_string().into())
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.
-fn describe(table: &Table, row: &Row) -> String {
-    let location = table
-        .objects
-        .get(row.object as usize)
-        .map(|object| object.location.to_string())
-        .unwrap_or_default();
-    let range = crate::location::ByteRange {
-        offset: row.offset,
-        length: row.length,
-    };
+fn describe(source: &Source, at: &Located) -> String {
+    let row = &at.row;
+    let object = source.origin.objects.get(row.object);
+    let location = object.map(|object| object.location.to_string());
+    let range = Place::listed(row).range();
     let member = row
         .member
         .map(|member| format!(", member {member}"))
         .unwrap_or_default();
     format!(
-        "{location}, {range} (run {}, step {}{member})",
+        "{}, {range} (run {}, step {}{member})",
+        location.unwrap_or_default(),
         row.reference.path_name(),
         step_text(row.window.end)
     )

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::failure::FailureKind;
 use super::fetch::{FetchError, Source};
+use super::rows::section3;
 use super::side::{Scan, Verdict, digest};
 use super::verify::same_field;
 use crate::grib::grid::Grid;
@@ -17,7 +18,7 @@ use crate::grib::identity::{Identity, Product};
 use crate::grib::walker::{Found, Step, WINDOW_BYTES, WalkedMessage, Walker};
 use crate::location::ByteRange;
 use crate::storage::Short;
-use crate::table::row::{Row, Status};
+use crate::table::row::{Row, Status, Table};
 use crate::time::{Instant, Window};
 
 /// Requests of one walk; the largest files in use have some 10,000 messages.
@@ -124,17 +125,19 @@ pub(super) async fn rescan(
             Step::Done => break,
         }
     }
-    let version = origin.pins.of(&source.table, object);
+    let version = origin.pins.of(&origin.objects, object);
     let location = origin.location(object)?;
-    let mut scan = Scan::new(location, &version, now_seconds, requests);
+    let mut scan = Scan::new(&location, &version, now_seconds, requests);
     let source = Arc::clone(source);
     let looking = tokio::task::spawn_blocking(move || {
-        scan.messages = look_for_rows(&source, object, &seen);
-        scan
+        let table = source.rows_in(object);
+        let table = table.map_err(|error| HealError::limit(&error.to_string()))?;
+        scan.messages = look_for_rows(&source, &table, &seen);
+        Ok(scan)
     });
     looking
         .await
-        .map_err(|ended| HealError::limit(&format!("the search ended abnormally: {ended}")))
+        .map_err(|ended| HealError::limit(&format!("the search ended abnormally: {ended}")))?
 }
 
 fn add(seen: &mut Vec<Seen>, message: &WalkedMessage) -> Result<(), HealError> {
@@ -156,7 +159,7 @@ fn add(seen: &mut Vec<Seen>, message: &WalkedMessage) -> Result<(), HealError> {
 
 fn look_for_rows(
     source: &Source,
-    object: u32,
+    table: &Table,
     seen: &[Seen],
 ) -> std::collections::BTreeMap<String, Verdict> {
     let mut by_rough: HashMap<Rough, Vec<&Seen>> = HashMap::new();
@@ -167,9 +170,8 @@ fn look_for_rows(
             .or_default()
             .push(field);
     }
-    let table = &source.table;
     let rows = table.rows.iter();
-    rows.filter(|row| row.object == object && row.status == Status::Placed)
+    rows.filter(|row| row.status == Status::Placed)
         .filter_map(|row| {
             let identity = table.kinds.get(row.kind as usize)?.identity.as_ref()?;
             let alike = by_rough.get(&rough(identity, row.reference, row.window));
@@ -179,7 +181,7 @@ fn look_for_rows(
                 .copied()
                 .filter(|field| {
                     same_field(&field.product, identity, row).is_ok()
-                        && same_grid(source, row, &field.section3)
+                        && same_grid(source, table, row, &field.section3)
                 })
                 .collect();
             let verdict = match found.as_slice() {
@@ -192,8 +194,11 @@ fn look_for_rows(
         .collect()
 }
 
-fn same_grid(source: &Source, row: &Row, section3: &[u8]) -> bool {
-    source.grid(row).is_ok_and(|(grid, _, expected)| {
-        section3 == expected || Grid::parse(section3).is_ok_and(|own| own == *grid)
+fn same_grid(source: &Source, table: &Table, row: &Row, found: &[u8]) -> bool {
+    section3(table, row).is_ok_and(|expected| {
+        found == expected
+            || source
+                .grid(expected)
+                .is_some_and(|delivered| Grid::parse(found).is_ok_and(|own| own == delivered.grid))
     })
 }

@@ -212,17 +212,27 @@ fn statuses(rows: &[Placed<'_>]) -> Result<ArrayRef, TableError> {
 fn reasons(rows: &[Placed<'_>]) -> Result<ArrayRef, TableError> {
     let mut positions: HashMap<&str, i32> = HashMap::new();
     let mut texts: Vec<&str> = Vec::new();
-    let mut keys = Vec::with_capacity(rows.len());
+    let mut keys: Vec<Option<i32>> = Vec::with_capacity(rows.len());
+    // Rows of one file that has not arrived share their reason: the same text at the same place is not hashed again.
+    let mut last: Option<(&Arc<str>, i32)> = None;
     for row in rows {
-        let Some(reason) = row.row.reason.as_deref() else {
+        let Some(shared) = &row.row.reason else {
             keys.push(None);
             continue;
         };
+        if let Some((known, key)) = last
+            && Arc::ptr_eq(known, shared)
+        {
+            keys.push(Some(key));
+            continue;
+        }
+        let reason: &str = shared;
         let next = i32::try_from(texts.len()).map_err(|_error| too_many_kinds())?;
         let key = *positions.entry(reason).or_insert_with(|| {
             texts.push(reason);
             next
         });
+        last = Some((shared, key));
         keys.push(Some(key));
     }
     dictionary(Int32Array::from(keys), texts)

@@ -154,7 +154,8 @@ impl Gatherer {
     pub(crate) fn kind<'a>(&mut self, rows: impl Iterator<Item = &'a Row>) {
         let (mut runs, mut windows) = (Vec::new(), Vec::new());
         let mut members = BTreeSet::new();
-        let mut last_member = None;
+        // One bit for each number that was seen: rows of an ensemble name all of them again and again.
+        let mut seen = vec![0_u64; 1024];
         let (mut count, mut placed) = (0_u64, 0_u64);
         for row in rows {
             count += 1;
@@ -174,8 +175,18 @@ impl Gatherer {
             if windows.last() != Some(&window) {
                 windows.push(window);
             }
-            if last_member != Some(row.member) {
-                last_member = Some(row.member);
+            let number = row.member.map(i16::cast_unsigned);
+            let bits = number.and_then(|number| seen.get_mut(usize::from(number >> 6)));
+            let is_new = match (bits, number) {
+                (Some(bits), Some(number)) => {
+                    let bit = 1 << (number & 63);
+                    let is_new = *bits & bit == 0;
+                    *bits |= bit;
+                    is_new
+                }
+                (None, _) | (_, None) => !members.contains(&None),
+            };
+            if is_new {
                 members.insert(row.member);
             }
         }

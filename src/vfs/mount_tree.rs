@@ -2,23 +2,25 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
-use futures::FutureExt as _;
 
-use super::inode::{Address, NODES, STORES};
+use super::collections::{Collections, Follow, Scope};
+use super::inode::Address;
 use super::metrics::metrics;
 use super::nodes::{Item, StoreNodes};
-use super::status::{latest, status};
-use super::top::{Named, Place, ROOT_PLACES, STATUS_FILES, find, stores};
+use super::status::{Tables, latest, status};
+use super::stores::{StoreKey, Stores};
+use super::top::{Named, Place, exists, names, read_name};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
 };
-use crate::dataset::{CellState, Collection};
+use crate::dataset::horizontal::dimensions;
+use crate::dataset::{Archive, Collection};
 use crate::slices::{BestRule, Layout, SliceKind, StoreView};
-use crate::store::{FieldReader, Read};
+use crate::store::FieldReader;
 use crate::time::Instant;
 use crate::zarr::Format;
 
@@ -26,6 +28,8 @@ use crate::zarr::Format;
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long it may keep the rest.
 const BRIEFLY: Duration = Duration::from_secs(1);
+/// How long it may believe that a run is not there which may come any moment: short, but it spares asking twice for one open.
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// How old a status document may be.
 const STATUS_AGE: Duration = Duration::from_millis(500);
 
@@ -40,6 +44,8 @@ pub struct TreeConfig {
     pub layout: Layout,
     /// Version of the metadata documents.
     pub format: Format,
+    /// How the tables are followed, if they are.
+    pub follow: Option<Follow>,
     /// Modification time of all files, seconds since 1970; constant while the mount lives.
     pub modified_seconds: i64,
 }
@@ -47,124 +53,98 @@ pub struct TreeConfig {
 /// The file tree of a mounted table.
 #[derive(Debug)]
 pub struct MountTree {
-    config: TreeConfig,
-    reader: Arc<FieldReader>,
-    /// The mounted collection, then those as they stood at some instant.
-    collections: RwLock<Collections>,
-    stores: RwLock<Stores>,
+    pub(super) config: TreeConfig,
+    pub(super) reader: Arc<FieldReader>,
+    collections: Collections,
+    stores: Stores,
+    tables: Mutex<Tables>,
     /// Documents of `.gribfs/` as last made: a reader's pieces come from one.
     documents: Mutex<HashMap<Place, (Clock, Bytes)>>,
     mounted: Clock,
     totals: (u64, u64),
 }
 
-#[derive(Debug)]
-struct Collections {
-    all: Vec<(Option<Instant>, Arc<Collection>)>,
-}
-
-#[derive(Debug, Default)]
-struct Stores {
-    /// Collection, kind and nodes; the number of a store is its position + 1.
-    all: Vec<(usize, SliceKind, Arc<StoreNodes>)>,
-    numbers: HashMap<(usize, SliceKind), usize>,
-}
-
 impl MountTree {
     /// The tree of a collection whose fields `reader` reads.
     #[must_use]
     pub fn new(collection: Arc<Collection>, reader: Arc<FieldReader>, config: TreeConfig) -> Self {
-        let whole = StoreView::new(SliceKind::RunTime, Arc::clone(&collection), config.best);
-        let whole = StoreNodes::new(whole, config.layout, config.format);
-        let totals = whole.totals();
+        let tables = Tables {
+            followed: config.follow.is_some(),
+            ..Tables::default()
+        };
         Self {
-            config,
-            reader,
-            collections: RwLock::new(Collections {
-                all: vec![(None, collection)],
-            }),
-            stores: RwLock::default(),
+            totals: totals(&collection),
+            collections: Collections::new(collection, config.follow),
+            stores: Stores::new(),
+            tables: Mutex::new(tables),
             documents: Mutex::default(),
             mounted: Clock::now(),
-            totals,
+            config,
+            reader,
         }
     }
 
-    fn collection(&self, number: usize) -> Option<Arc<Collection>> {
-        let collections = self
-            .collections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        collections
-            .all
-            .get(number)
-            .map(|(_, collection)| Arc::clone(collection))
+    /// Shows what has come to the tables, `moment` being now: new names appear, what is there stays as it is. `bad` are tables that
+    /// cannot be shown, with the reason. Gives the runs that came. May take time.
+    pub fn renew(
+        &self,
+        archive: Arc<Archive>,
+        bad: Vec<(String, String)>,
+        moment: Instant,
+    ) -> Vec<Instant> {
+        self.note_bad(bad);
+        self.collections.renew(archive, moment)
     }
 
-    /// Number of the collection as it stood at an instant; built when first looked up.
-    fn collection_as_of(&self, instant: Instant) -> Option<usize> {
-        let known = |all: &[(Option<Instant>, Arc<Collection>)]| {
-            all.iter().position(|(as_of, _)| *as_of == Some(instant))
+    /// Notes the tables that cannot be shown, and why.
+    pub fn note_bad(&self, bad: Vec<(String, String)>) {
+        let mut tables = lock(&self.tables);
+        tables.bad = bad;
+        tables.failure = None;
+    }
+
+    /// Notes that the tables cannot be looked at; what is shown stays.
+    pub fn cannot_look(&self, reason: String) {
+        lock(&self.tables).failure = Some(reason);
+    }
+
+    fn collection(&self, number: usize) -> Result<Arc<Collection>, Missing> {
+        self.collections.get(number).ok_or(Missing::NoSuchInode)
+    }
+
+    pub(super) fn store(&self, number: usize) -> Result<Arc<StoreNodes>, Missing> {
+        let make = |(collection, kind)| {
+            let view = StoreView::new(kind, self.collections.get(collection)?, self.config.best);
+            Some(StoreNodes::new(
+                view,
+                self.config.layout,
+                self.config.format,
+            ))
         };
-        let base = {
-            let collections = self
-                .collections
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some(number) = known(&collections.all) {
-                return Some(number);
-            }
-            Arc::clone(&collections.all.first()?.1)
-        };
-        // As it stood then, and no later than what is mounted itself.
-        let limit = base.as_of.map_or(instant, |limit| limit.min(instant));
-        let built = Collection::build(Arc::clone(&base.table), Some(limit));
-        let built = Arc::new(base.selection.apply(built));
-        let mut collections = self
-            .collections
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        known(&collections.all).or_else(|| {
-            (collections.all.len() < NODES).then(|| {
-                collections.all.push((Some(instant), built));
-                collections.all.len() - 1
+        self.stores.get(number, make).ok_or(Missing::NoSuchInode)
+    }
+
+    /// What a name above the stores stands for: a store's key, or a place.
+    fn resolve(&self, place: Place, name: &str, number: usize) -> Option<Resolved> {
+        let above = |node, place: Place| {
+            Resolved::Above(Address {
+                store: 0,
+                node,
+                local: place as u64,
             })
-        })
-    }
-
-    fn store(&self, number: usize) -> Option<(usize, SliceKind, Arc<StoreNodes>)> {
-        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
-        stores
-            .all
-            .get(number.checked_sub(1)?)
-            .map(|(at, kind, nodes)| (*at, *kind, Arc::clone(nodes)))
-    }
-
-    /// Number of a store; made when first looked up.
-    fn store_number(&self, collection: usize, kind: SliceKind) -> Option<usize> {
-        let key = (collection, kind);
-        if let Some(number) = self
-            .stores
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .numbers
-            .get(&key)
-        {
-            return Some(*number);
+        };
+        match read_name(place, name, number == 0)? {
+            Named::Place(place) => Some(above(number, place)),
+            Named::AsOf(instant) => Some(above(self.collections.as_of(instant)?, Place::Root)),
+            Named::Store(SliceKind::Run(run)) if number == 0 => {
+                let own = self.collections.of_run(run)?;
+                Some(Resolved::Store((own, SliceKind::Run(run))))
+            }
+            Named::Store(kind) => {
+                let collection = self.collections.get(number)?;
+                exists(kind, &collection).then_some(Resolved::Store((number, kind)))
+            }
         }
-        let view = StoreView::new(kind, self.collection(collection)?, self.config.best);
-        let nodes = StoreNodes::new(view, self.config.layout, self.config.format);
-        let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(number) = stores.numbers.get(&key) {
-            return Some(*number);
-        }
-        if stores.all.len() + 1 >= STORES {
-            return None;
-        }
-        stores.all.push((collection, kind, Arc::new(nodes)));
-        let number = stores.all.len();
-        stores.numbers.insert(key, number);
-        Some(number)
     }
 
     /// Counters in the text format of Prometheus, as in `.gribfs/metrics`.
@@ -174,23 +154,18 @@ impl MountTree {
     }
 
     /// A document of `.gribfs/`: a new one if it is wanted fresh and the last is not.
-    fn document(&self, place: Place, fresh: bool) -> Bytes {
-        let mut documents: MutexGuard<'_, _> = self
-            .documents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn document(&self, place: Place, fresh: bool) -> Bytes {
+        let mut documents = lock(&self.documents);
         match documents.get(&place) {
             Some((at, bytes)) if !fresh || at.elapsed() < STATUS_AGE => bytes.clone(),
             Some(_) | None => {
+                let up = self.mounted.elapsed();
                 let text = if place == Place::MetricsFile {
                     self.metrics()
                 } else {
-                    let up = self.mounted.elapsed();
-                    self.collection(0)
-                        .map(|collection| {
-                            status(&self.config.source, &collection, &self.reader, up)
-                        })
-                        .unwrap_or_default()
+                    let tables = lock(&self.tables).clone();
+                    let source = &self.config.source;
+                    status(source, &self.collections, &tables, &self.reader, up)
                 };
                 let bytes = Bytes::from(text);
                 documents.insert(place, (Clock::now(), bytes.clone()));
@@ -225,21 +200,27 @@ impl MountTree {
     fn attributes_at(&self, address: Address) -> Result<Attributes, Missing> {
         let inode = address.inode();
         if address.store != 0 {
-            let (.., nodes) = self.store(address.store).ok_or(Missing::NoSuchInode)?;
-            return match nodes
+            if address.local == 0 && address.node == 0 {
+                let known = self.stores.key(address.store).ok_or(Missing::NoSuchInode);
+                return known.map(|_| self.directory(inode, FOREVER));
+            }
+            let item = self
+                .store(address.store)?
                 .item(address.node, address.local)
-                .ok_or(Missing::NoSuchInode)?
-            {
-                Item::Directory => Ok(self.directory(inode, FOREVER)),
-                Item::Bytes(bytes) => Ok(self.file(inode, bytes.len() as u64, true)),
-                Item::Deferred(deferred) => Ok(self.file(inode, deferred.length, true)),
-                Item::Field { bytes, .. } => Ok(self.file(inode, bytes, true)),
-            };
+                .ok_or(Missing::NoSuchInode)?;
+            return Ok(match item {
+                Item::Directory => self.directory(inode, FOREVER),
+                Item::Bytes(bytes) => self.file(inode, bytes.len() as u64, true),
+                Item::Deferred(deferred) => self.file(inode, deferred.length, true),
+                Item::Field { bytes, .. } => self.file(inode, bytes, true),
+            });
         }
         let place = Place::of(address.local).ok_or(Missing::NoSuchInode)?;
-        let collection = self.collection(address.node).ok_or(Missing::NoSuchInode)?;
+        if self.collections.scope(address.node).is_none() {
+            return Err(Missing::NoSuchInode);
+        }
         Ok(match place {
-            Place::Latest => self.file(inode, latest(&collection).len() as u64, false),
+            Place::Latest => self.file(inode, self.latest(address.node)?.len() as u64, false),
             Place::StatusFile | Place::MetricsFile => {
                 self.file(inode, self.document(place, true).len() as u64, false)
             }
@@ -252,33 +233,111 @@ impl MountTree {
         })
     }
 
-    /// A reader has come to a chunk: fetches what it will want next.
-    fn look_ahead(&self, address: Address, nodes: &StoreNodes, waited: bool) {
-        let Some((grid, linear)) = nodes.place(address.node, address.local) else {
-            return;
-        };
-        let array = Address {
-            local: 0,
-            ..address
-        };
-        let row_of = |chunk| match nodes.field(address.node, chunk)? {
-            CellState::Present(row) => Some(row),
-            CellState::Pending(_) | CellState::Gap => None,
-        };
-        self.reader
-            .step(array.inode(), grid, linear, waited, row_of);
+    /// The text of `latest` of a collection.
+    pub(super) fn latest(&self, number: usize) -> Result<String, Missing> {
+        if number == 0 {
+            return Ok(latest(self.collections.latest()));
+        }
+        let collection = self.collection(number)?;
+        let is_complete = |run: &&Instant| collection.archive.is_complete(**run);
+        let newest = collection.runs.iter().rfind(is_complete);
+        Ok(latest(newest.or(collection.runs.last()).copied()))
     }
 
-    /// `offset..offset + size` of bytes in memory.
-    fn slice(bytes: &Bytes, offset: u64, size: usize) -> Bytes {
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        bytes.slice(start..start.saturating_add(size).min(bytes.len()))
+    fn list_store(
+        &self,
+        address: Address,
+        offset: u64,
+        sink: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<(), Missing> {
+        if address.local != 0 {
+            return Err(Missing::NotADirectory);
+        }
+        self.store(address.store)?
+            .list(address.node, offset, &mut |listed| {
+                let inode = Address {
+                    store: address.store,
+                    node: listed.node,
+                    local: listed.local,
+                };
+                sink(Entry {
+                    next_offset: listed.next,
+                    inode: inode.inode(),
+                    kind: kind_of(listed.directory),
+                    name: listed.name,
+                })
+            });
+        Ok(())
+    }
+
+    fn list_above(
+        &self,
+        address: Address,
+        offset: u64,
+        sink: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<(), Missing> {
+        let place = Place::of(address.local).ok_or(Missing::NoSuchInode)?;
+        if !place.is_directory() {
+            return Err(Missing::NotADirectory);
+        }
+        let collection = self.collection(address.node)?;
+        let is_mounted = address.node == 0;
+        let runs = if is_mounted {
+            self.collections.runs()
+        } else {
+            collection.runs.clone()
+        };
+        let instants = self.collections.instants();
+        let names = names(place, &collection, is_mounted, &runs, &instants);
+        let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+        for (number, (name, named)) in (1..).zip(names).skip(skipped) {
+            // A listing makes no stores: the number shown is the folder's own, lookups tell the true one.
+            let (local, kind) = match named {
+                Named::Place(place) => (place as u64, kind_of(place.is_directory())),
+                Named::Store(_) | Named::AsOf(_) => (address.local, NodeKind::Directory),
+            };
+            let entry = Entry {
+                next_offset: number,
+                inode: Address { local, ..address }.inode(),
+                kind,
+                name,
+            };
+            if !sink(entry) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
+/// What a name above the stores leads to.
+enum Resolved {
+    Above(Address),
+    Store(StoreKey),
+}
+
 impl Tree for MountTree {
+    fn is_ready(&self, inode: Inode, name: Option<&OsStr>) -> bool {
+        let address = Address::of(inode);
+        if address.store != 0 {
+            return self.stores.is_made(address.store);
+        }
+        if !self.collections.is_built(address.node) {
+            return false;
+        }
+        let (Some(place), Some(name)) = (Place::of(address.local), name.and_then(OsStr::to_str))
+        else {
+            return true;
+        };
+        match self.resolve(place, name, address.node) {
+            Some(Resolved::Store(key)) => {
+                let known = self.stores.known(key);
+                known.is_some_and(|number| self.stores.is_made(number))
+            }
+            Some(Resolved::Above(_)) | None => true,
+        }
+    }
+
     fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attributes, Missing> {
         if name.len() > NAME_MAX {
             return Err(Missing::NameTooLong);
@@ -286,15 +345,19 @@ impl Tree for MountTree {
         let address = Address::of(parent);
         // What a mount shows never changes but for the folders of stores.
         let none = Missing::NoSuchName {
-            ttl: if address.store == 0 { BRIEFLY } else { FOREVER },
+            ttl: match (address.store, self.config.follow) {
+                (0, Some(_)) => AT_ONCE,
+                (0, None) => BRIEFLY,
+                _ => FOREVER,
+            },
         };
         let name = name.to_str().ok_or(none)?;
         if address.store != 0 {
-            let (.., nodes) = self.store(address.store).ok_or(Missing::NoSuchInode)?;
             if address.local != 0 {
                 return Err(Missing::NotADirectory);
             }
-            let (node, local) = nodes.find(address.node, name).ok_or(none)?;
+            let found = self.store(address.store)?.find(address.node, name);
+            let (node, local) = found.ok_or(none)?;
             return self.attributes_at(Address {
                 store: address.store,
                 node,
@@ -305,25 +368,19 @@ impl Tree for MountTree {
         if !place.is_directory() {
             return Err(Missing::NotADirectory);
         }
-        let collection = self.collection(address.node).ok_or(Missing::NoSuchInode)?;
-        let target = match find(place, name, &collection, address.node == 0).ok_or(none)? {
-            Named::Place(place) => Address {
-                store: 0,
-                node: address.node,
-                local: place as u64,
-            },
-            Named::Store(kind) => Address {
-                store: self.store_number(address.node, kind).ok_or(none)?,
-                node: 0,
-                local: 0,
-            },
-            Named::AsOf(instant) => Address {
-                store: 0,
-                node: self.collection_as_of(instant).ok_or(none)?,
-                local: Place::Root as u64,
-            },
-        };
-        self.attributes_at(target)
+        match self.resolve(place, name, address.node).ok_or(none)? {
+            Resolved::Above(address) => self.attributes_at(address),
+            Resolved::Store(key) => {
+                let store = self.stores.number(key).ok_or(none)?;
+                // Made now, where that may take time: what follows is asked in a hurry.
+                self.store(store)?;
+                self.attributes_at(Address {
+                    store,
+                    node: 0,
+                    local: 0,
+                })
+            }
+        }
     }
 
     fn attributes(&self, inode: Inode) -> Result<Attributes, Missing> {
@@ -333,37 +390,43 @@ impl Tree for MountTree {
     fn parent(&self, inode: Inode) -> Result<Inode, Missing> {
         let address = Address::of(inode);
         let above = |node, place: Place| {
-            Address {
+            let address = Address {
                 store: 0,
                 node,
                 local: place as u64,
-            }
-            .inode()
+            };
+            Ok(address.inode())
         };
         if address.store == 0 {
             let place = Place::of(address.local).ok_or(Missing::NoSuchInode)?;
-            let as_of_root = place == Place::Root && address.node != 0;
-            return Ok(if as_of_root {
+            return if place == Place::Root && address.node != 0 {
                 above(0, Place::AsOf)
             } else {
                 above(address.node, place.parent())
-            });
+            };
         }
-        let (collection, kind, nodes) = self.store(address.store).ok_or(Missing::NoSuchInode)?;
         if address.node == 0 && address.local == 0 {
-            return Ok(above(
-                collection,
+            let key = self.stores.key(address.store);
+            let (collection, kind) = key.ok_or(Missing::NoSuchInode)?;
+            // A run that came later lies beside the others.
+            let node = match self.collections.scope(collection) {
+                Some(Scope::Run(_)) => 0,
+                Some(Scope::Mounted | Scope::AsOf(_)) | None => collection,
+            };
+            return above(
+                node,
                 match kind {
                     SliceKind::Run(_) => Place::Runs,
                     SliceKind::Lead(_) => Place::Leads,
                     SliceKind::Valid(_) => Place::Valid,
                     SliceKind::RunTime
+                    | SliceKind::BestAvailable
                     | SliceKind::ValidTime
-                    | SliceKind::Horizon
-                    | SliceKind::BestAvailable => Place::Root,
+                    | SliceKind::Horizon => Place::Root,
                 },
-            ));
+            );
         }
+        let nodes = self.store(address.store)?;
         let node = if address.local == 0 {
             nodes.parent(address.node).ok_or(Missing::NoSuchInode)?
         } else {
@@ -384,87 +447,11 @@ impl Tree for MountTree {
         sink: &mut dyn FnMut(Entry) -> bool,
     ) -> Result<(), Missing> {
         let address = Address::of(directory);
-        if address.store != 0 {
-            let (.., nodes) = self.store(address.store).ok_or(Missing::NoSuchInode)?;
-            if address.local != 0 {
-                return Err(Missing::NotADirectory);
-            }
-            nodes.list(address.node, offset, &mut |listed| {
-                let inode = Address {
-                    store: address.store,
-                    node: listed.node,
-                    local: listed.local,
-                }
-                .inode();
-                let kind = if listed.directory {
-                    NodeKind::Directory
-                } else {
-                    NodeKind::File
-                };
-                sink(Entry {
-                    next_offset: listed.next,
-                    inode,
-                    kind,
-                    name: listed.name,
-                })
-            });
-            return Ok(());
+        if address.store == 0 {
+            self.list_above(address, offset, sink)
+        } else {
+            self.list_store(address, offset, sink)
         }
-        let place = Place::of(address.local).ok_or(Missing::NoSuchInode)?;
-        if !place.is_directory() {
-            return Err(Missing::NotADirectory);
-        }
-        let collection = self.collection(address.node).ok_or(Missing::NoSuchInode)?;
-        let mut names: Vec<(String, Named)> = Vec::new();
-        for kind in stores(place, &collection) {
-            let path = kind.to_string();
-            let name = path.rsplit('/').next().unwrap_or_default();
-            names.push((format!("{name}.zarr"), Named::Store(kind)));
-        }
-        if place == Place::Root {
-            let shown = ROOT_PLACES
-                .iter()
-                .filter(|(.., base_only)| address.node == 0 || !base_only);
-            names.extend(shown.map(|(place, name, _)| ((*name).to_owned(), Named::Place(*place))));
-        }
-        if place == Place::Status {
-            let files = STATUS_FILES.iter();
-            names.extend(files.map(|(place, name)| ((*name).to_owned(), Named::Place(*place))));
-        }
-        for (number, (name, named)) in names
-            .into_iter()
-            .enumerate()
-            .skip(usize::try_from(offset).unwrap_or(usize::MAX))
-        {
-            let (target, kind) = match named {
-                Named::Place(place) => {
-                    let kind = if place.is_directory() {
-                        NodeKind::Directory
-                    } else {
-                        NodeKind::File
-                    };
-                    (
-                        Address {
-                            store: 0,
-                            node: address.node,
-                            local: place as u64,
-                        },
-                        kind,
-                    )
-                }
-                // A listing makes no stores: the number shown is the folder's own, lookups tell the true one.
-                Named::Store(_) | Named::AsOf(_) => (address, NodeKind::Directory),
-            };
-            if !sink(Entry {
-                next_offset: number as u64 + 1,
-                inode: target.inode(),
-                kind,
-                name,
-            }) {
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn open(&self, inode: Inode) -> Result<Attributes, Missing> {
@@ -478,80 +465,47 @@ impl Tree for MountTree {
 
     fn read(&self, inode: Inode, offset: u64, size: usize) -> Answer {
         let address = Address::of(inode);
-        let lost = || {
-            let message = format!("no file has the inode {inode}");
+        let answer = if address.store == 0 {
+            self.read_above(address, offset, size)
+        } else {
+            self.read_item(address, offset, size)
+        };
+        answer.unwrap_or_else(|| {
             Answer::Now(Err(ReadFailure {
                 kind: FailureKind::Internal,
-                message,
+                message: format!("no file has the inode {inode}"),
                 object: None,
             }))
-        };
-        if address.store == 0 {
-            return match (Place::of(address.local), self.collection(address.node)) {
-                (Some(Place::Latest), Some(collection)) => Answer::Now(Ok(Self::slice(
-                    &Bytes::from(latest(&collection)),
-                    offset,
-                    size,
-                ))),
-                (Some(place @ (Place::StatusFile | Place::MetricsFile)), _) => {
-                    Answer::Now(Ok(Self::slice(&self.document(place, false), offset, size)))
-                }
-                _ => lost(),
-            };
-        }
-        let Some((.., nodes)) = self.store(address.store) else {
-            return lost();
-        };
-        let Some(item) = nodes.item(address.node, address.local) else {
-            return lost();
-        };
-        match item {
-            Item::Directory => lost(),
-            Item::Bytes(bytes) => Answer::Now(Ok(Self::slice(&bytes, offset, size))),
-            Item::Deferred(deferred) => match deferred.source.ready() {
-                Some(bytes) => Answer::Now(Ok(Self::slice(&bytes, offset, size))),
-                None => {
-                    let made = self.reader.compute(move || deferred.source.make());
-                    Answer::Later(
-                        made.map(move |bytes| bytes.map(|bytes| Self::slice(&bytes, offset, size)))
-                            .boxed(),
-                    )
-                }
-            },
-            Item::Field { bytes, .. } if offset >= bytes => Answer::Now(Ok(Bytes::new())),
-            Item::Field {
-                state: CellState::Present(row),
-                bytes,
-            } => {
-                let wanted = size.min(usize::try_from(bytes - offset).unwrap_or(usize::MAX));
-                let read = self.reader.read(row, wanted as u64);
-                if offset == 0 {
-                    let waited = matches!(read, Read::Later(_));
-                    self.look_ahead(address, &nodes, waited);
-                }
-                match read {
-                    Read::Now(field) => {
-                        Answer::Now(field.map(|field| Self::slice(&field, offset, size)))
-                    }
-                    Read::Later(flight) => Answer::Later(
-                        flight
-                            .map(move |field| field.map(|field| Self::slice(&field, offset, size)))
-                            .boxed(),
-                    ),
-                }
-            }
-            Item::Field {
-                state: CellState::Pending(row),
-                ..
-            } => Answer::Now(Err(self.reader.pending(row))),
-            Item::Field {
-                state: CellState::Gap,
-                ..
-            } => lost(),
-        }
+        })
     }
 
     fn totals(&self) -> (u64, u64) {
         self.totals
     }
+}
+
+/// Bytes and number of the chunk files of a collection.
+fn totals(collection: &Collection) -> (u64, u64) {
+    let mut totals = (0_u64, 0_u64);
+    for group in &collection.groups {
+        let shape = dimensions(&group.grid, group.crop.as_ref());
+        let points: u64 = shape.iter().map(|(_, length)| length).product();
+        let cells = group.arrays.iter().map(|array| array.cells.len() as u64);
+        let cells: u64 = cells.sum();
+        totals.0 = totals.0.saturating_add(cells.saturating_mul(points * 4));
+        totals.1 = totals.1.saturating_add(cells);
+    }
+    totals
+}
+
+const fn kind_of(is_directory: bool) -> NodeKind {
+    if is_directory {
+        NodeKind::Directory
+    } else {
+        NodeKind::File
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -92,19 +92,17 @@ impl StoreNodes {
         self.nodes.get(node).map(|node| node.parent)
     }
 
-    /// Total bytes and number of chunk files, present or not.
-    pub(super) fn totals(&self) -> (u64, u64) {
-        self.nodes
-            .iter()
-            .fold((0, 0), |(bytes, files), node| match &node.body {
-                Body::Array {
-                    grid, chunk_bytes, ..
-                } => {
-                    let count: u64 = grid.iter().product();
-                    (bytes + count * chunk_bytes, files + count)
-                }
-                Body::Group { .. } => (bytes, files),
-            })
+    /// Bytes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let documents = self.nodes.iter().flat_map(|node| &node.documents);
+        let inline = self.nodes.iter().map(|node| match &node.body {
+            Body::Array {
+                chunks: Chunks::Inline(bytes),
+                ..
+            } => bytes.len(),
+            Body::Array { .. } | Body::Group { .. } => 0,
+        });
+        documents.map(|(_, bytes)| bytes.len()).sum::<usize>() + inline.sum::<usize>()
     }
 
     /// What a local number of a node is, if anything.
@@ -225,31 +223,27 @@ impl StoreNodes {
                     }
                 }
             }
-            Body::Array {
-                grid,
-                chunk_bytes,
-                chunks,
-            } => {
-                let count: u64 = grid.iter().product();
-                for linear in from..count.min(LOCALS - documents - 1) {
-                    let gap = matches!(
-                        self.chunk(grid, *chunk_bytes, chunks, linear),
-                        None | Some(Item::Field {
-                            state: CellState::Gap,
-                            ..
-                        })
-                    );
+            Body::Array { grid, chunks, .. } => {
+                let most = LOCALS - documents - 1;
+                let mut entry = |linear: u64| {
                     let local = documents + linear + 1;
-                    if !gap
-                        && !sink(Listed {
-                            next: local,
-                            node,
-                            local,
-                            directory: false,
-                            name: chunk_key(linear, grid),
-                        })
-                    {
-                        return;
+                    let listed = Listed {
+                        next: local,
+                        node,
+                        local,
+                        directory: false,
+                        name: chunk_key(linear, grid),
+                    };
+                    linear < most && sink(listed)
+                };
+                match chunks {
+                    Chunks::Fields { group, array } => {
+                        self.view
+                            .for_each_cell(*group, *array, grid, from, &mut entry);
+                    }
+                    Chunks::Inline(_) | Chunks::Deferred(_) => {
+                        let mut rest = from..grid.iter().product();
+                        while rest.next().is_some_and(&mut entry) {}
                     }
                 }
             }

@@ -4,24 +4,33 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::dataset::Collection;
+use super::collections::Collections;
 use crate::store::{DiskStatistics, FieldReader, HealStatistics};
+use crate::time::Instant;
 
-/// `latest`: the name of the newest complete run, a line of text; of the newest run where the table calls none complete; empty if
-/// there is no run.
-pub(super) fn latest(collection: &Collection) -> String {
-    let complete = &collection.table.complete_runs;
-    let newest = collection.runs.iter().rfind(|run| complete.contains(run));
+/// `latest`: the name of a run, a line of text; empty if there is no run.
+pub(super) fn latest(newest: Option<Instant>) -> String {
     newest
-        .or(collection.runs.last())
         .map(|run| format!("{}\n", run.path_name()))
         .unwrap_or_default()
+}
+
+/// What is told of the tables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables {
+    /// Whether they are followed.
+    pub(super) followed: bool,
+    /// Tables that cannot be shown, with the reason.
+    pub(super) bad: Vec<(String, String)>,
+    /// Why the source itself cannot be read, if it cannot.
+    pub(super) failure: Option<String>,
 }
 
 /// `.gribfs/status.json`: what is mounted, counters, and the last failures with their causes.
 pub(super) fn status(
     source: &str,
-    collection: &Collection,
+    collections: &Collections,
+    tables: &Tables,
     reader: &FieldReader,
     uptime: Duration,
 ) -> String {
@@ -32,24 +41,33 @@ pub(super) fn status(
         .iter()
         .map(|failure| {
             json!({
-                "at": crate::time::Instant(failure.at_seconds).to_string(),
+                "at": Instant(failure.at_seconds).to_string(),
                 "kind": format!("{:?}", failure.kind),
                 "count": failure.count,
                 "message": failure.message,
             })
         })
         .collect();
-    let arrays: usize = collection
-        .groups
+    let mounted = collections.get(0);
+    let arrays: usize = mounted.map_or(0, |collection| {
+        let groups = collection.groups.iter();
+        groups.map(|group| group.arrays.len()).sum()
+    });
+    let runs = collections.runs();
+    let bad: Vec<_> = tables
+        .bad
         .iter()
-        .map(|group| group.arrays.len())
-        .sum();
+        .map(|(table, reason)| json!({ "table": table, "reason": reason }))
+        .collect();
     let document = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "source": source,
+        "following": tables.followed,
+        "source_failure": tables.failure,
+        "bad_tables": bad,
+        "runs": runs.iter().map(|run| run.path_name()).collect::<Vec<_>>(),
+        "rows": collections.rows(),
         "uptime_seconds": uptime.as_secs(),
-        "runs": collection.runs.iter().map(|run| run.path_name()).collect::<Vec<_>>(),
-        "rows": collection.table.rows.len(),
         "arrays": arrays,
         "fields_read": statistics.fields,
         "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
@@ -129,7 +147,7 @@ fn healing(healing: &HealStatistics) -> Value {
     let last = healing.recent.iter().map(|healed| {
         json!({
             "object": healed.object,
-            "searched": crate::time::Instant(healed.at_seconds).to_string(),
+            "searched": Instant(healed.at_seconds).to_string(),
             "requests": healed.requests,
             "moved": healed.moved,
             "absent": healed.absent,
@@ -143,33 +161,4 @@ fn healing(healing: &HealStatistics) -> Value {
         "fields_read": healing.fields,
         "last": last.collect::<Vec<_>>(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::latest;
-    use crate::dataset::{Collection, Selection};
-    use crate::time::Instant;
-
-    #[test]
-    fn latest_is_the_newest_complete_run() {
-        let day = 86_400;
-        let named = |complete: &[i64]| {
-            let mut collection = Collection {
-                table: Arc::default(),
-                runs: vec![Instant(0), Instant(day), Instant(2 * day)],
-                groups: Vec::new(),
-                as_of: None,
-                selection: Selection::default(),
-            };
-            let table = Arc::make_mut(&mut collection.table);
-            table.complete_runs = complete.iter().copied().map(Instant).collect();
-            latest(&collection)
-        };
-        assert_eq!(named(&[0, day]), "1970-01-02T00\n");
-        assert_eq!(named(&[0, day, 2 * day]), "1970-01-03T00\n");
-        assert_eq!(named(&[]), "1970-01-03T00\n", "no run is called complete");
-    }
 }

@@ -1,6 +1,6 @@
 //! The tree above the stores: which names stand where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::dataset::Collection;
 use crate::slices::SliceKind;
@@ -95,13 +95,13 @@ pub(super) const STATUS_FILES: [(Place, &str); 2] = [
     (Place::MetricsFile, "metrics"),
 ];
 
-/// What `name` stands for in `place` of a collection.
-pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool) -> Option<Named> {
+/// What `name` stands for in `place`, if there can be such a name; whether the collection has such a store is not asked.
+pub(super) fn read_name(place: Place, name: &str, is_mounted: bool) -> Option<Named> {
     match place {
         Place::Root => {
             let place = ROOT_PLACES
                 .iter()
-                .find(|(_, known, base_only)| *known == name && (base || !base_only));
+                .find(|(_, known, mounted_only)| *known == name && (is_mounted || !mounted_only));
             let store = || {
                 let kind = name.strip_suffix(".zarr")?;
                 ROOT_STORES
@@ -116,15 +116,11 @@ pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool
             let text = format!("{folder}/{}", name.strip_suffix(".zarr")?);
             let kind: SliceKind = text.parse().ok()?;
             // One name per store: `runs/2026-11-22T0000` is not another spelling of it.
-            (kind.to_string() == text && exists(kind, collection)).then_some(Named::Store(kind))
+            (kind.to_string() == text).then_some(Named::Store(kind))
         }
         Place::AsOf => {
             let instant = Instant::parse(name)?;
-            let some = collection
-                .runs
-                .first()
-                .is_some_and(|first| *first <= instant);
-            (instant.path_name() == name && some).then_some(Named::AsOf(instant))
+            (instant.path_name() == name).then_some(Named::AsOf(instant))
         }
         Place::Status => STATUS_FILES
             .iter()
@@ -134,66 +130,105 @@ pub(super) fn find(place: Place, name: &str, collection: &Collection, base: bool
     }
 }
 
-fn exists(kind: SliceKind, collection: &Collection) -> bool {
+/// Whether a collection has a store.
+pub(super) fn exists(kind: SliceKind, collection: &Collection) -> bool {
     match kind {
         SliceKind::Run(run) => collection.runs.binary_search(&run).is_ok(),
         SliceKind::Lead(step) => collection
             .groups
             .iter()
             .any(|group| group.steps.binary_search(&step).is_ok()),
-        SliceKind::Valid(moment) => moments(collection).any(|at| at == moment),
+        SliceKind::Valid(moment) => collection.groups.iter().any(|group| {
+            let lead = |run: &Instant| moment.seconds().checked_sub(run.seconds());
+            (0_u32..).zip(&collection.runs).any(|(run, at)| {
+                let step = lead(at).and_then(|step| group.steps.binary_search(&step).ok());
+                let step = step.and_then(|step| u32::try_from(step).ok());
+                step.is_some_and(|step| group.arrays.iter().any(|array| array.cells.has(run, step)))
+            })
+        }),
         SliceKind::RunTime
         | SliceKind::BestAvailable
         | SliceKind::ValidTime
-        | SliceKind::Horizon => true,
+        | SliceKind::Horizon => !collection.groups.is_empty(),
     }
 }
 
-/// The stores of a folder, in order.
-pub(super) fn stores(place: Place, collection: &Collection) -> Vec<SliceKind> {
+/// The names of a place above the stores, in order. `runs` and `instants` are those that are listed.
+pub(super) fn names(
+    place: Place,
+    collection: &Collection,
+    is_mounted: bool,
+    runs: &[Instant],
+    instants: &[Instant],
+) -> Vec<(String, Named)> {
+    let stores = |kinds: Vec<SliceKind>| -> Vec<(String, Named)> {
+        let named = |kind: SliceKind| {
+            let path = kind.to_string();
+            let name = path.rsplit('/').next().unwrap_or_default();
+            (format!("{name}.zarr"), Named::Store(kind))
+        };
+        kinds.into_iter().map(named).collect()
+    };
     match place {
-        Place::Root => ROOT_STORES.to_vec(),
-        Place::Runs => collection
-            .runs
-            .iter()
-            .map(|run| SliceKind::Run(*run))
-            .collect(),
+        Place::Root => {
+            let is_empty = collection.groups.is_empty();
+            let mut names = stores(if is_empty {
+                Vec::new()
+            } else {
+                ROOT_STORES.to_vec()
+            });
+            let shown = ROOT_PLACES
+                .iter()
+                .filter(|(.., mounted_only)| is_mounted || !mounted_only);
+            names.extend(shown.map(|(place, name, _)| ((*name).to_owned(), Named::Place(*place))));
+            names
+        }
+        Place::Runs => stores(runs.iter().map(|run| SliceKind::Run(*run)).collect()),
         Place::Leads => {
-            let mut steps: Vec<i64> = collection
+            let steps: BTreeSet<i64> = collection
                 .groups
                 .iter()
                 .flat_map(|group| group.steps.iter().copied())
                 .collect();
-            steps.sort_unstable();
-            steps.dedup();
-            steps.into_iter().map(SliceKind::Lead).collect()
+            stores(steps.into_iter().map(SliceKind::Lead).collect())
         }
-        Place::Valid => valid_times(collection)
-            .into_iter()
-            .map(SliceKind::Valid)
+        Place::Valid => stores(
+            valid_times(collection)
+                .into_iter()
+                .map(SliceKind::Valid)
+                .collect(),
+        ),
+        Place::AsOf => instants
+            .iter()
+            .map(|instant| (instant.path_name(), Named::AsOf(*instant)))
             .collect(),
-        Place::AsOf | Place::Status | Place::Latest | Place::StatusFile | Place::MetricsFile => {
-            Vec::new()
-        }
+        Place::Status => STATUS_FILES
+            .iter()
+            .map(|(place, name)| ((*name).to_owned(), Named::Place(*place)))
+            .collect(),
+        Place::Latest | Place::StatusFile | Place::MetricsFile => Vec::new(),
     }
 }
 
 /// Every moment for which some array has a message, in order.
-fn valid_times(collection: &Collection) -> Vec<Instant> {
-    let moments: BTreeSet<Instant> = moments(collection).collect();
-    moments.into_iter().collect()
-}
-
-/// The same as they come, with repetition.
-fn moments(collection: &Collection) -> impl Iterator<Item = Instant> + '_ {
-    collection.groups.iter().flat_map(|group| {
-        group
-            .arrays
-            .iter()
-            .flat_map(|field| field.cells.coverage())
-            .filter_map(|cover| {
-                let run = collection.runs.get(cover.run as usize)?;
-                Some(run.plus(*group.steps.get(cover.step as usize)?))
-            })
-    })
+fn valid_times(collection: &Collection) -> BTreeSet<Instant> {
+    let mut moments = BTreeSet::new();
+    for group in &collection.groups {
+        let mut seen = HashSet::new();
+        for (runs, steps) in group.arrays.iter().flat_map(|array| array.cells.blocks()) {
+            if !seen.insert((runs.clone(), steps.clone())) {
+                continue;
+            }
+            let runs = runs
+                .iter()
+                .filter_map(|run| collection.runs.get(*run as usize));
+            for run in runs {
+                let steps = steps
+                    .iter()
+                    .filter_map(|step| group.steps.get(*step as usize));
+                moments.extend(steps.map(|step| run.plus(*step)));
+            }
+        }
+    }
+    moments
 }

@@ -1,6 +1,7 @@
 //! The contract between a file tree and whoever shows it (a FUSE adapter, a test).
 //!
-//! Metadata calls answer at once from memory: they touch no network and never block. Only [`Tree::read`] may take time.
+//! Metadata calls answer at once from memory: they touch no network and never block, but for the first look at a store
+//! ([`Tree::is_ready`]). Of the others only [`Tree::read`] may take time.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -99,6 +100,12 @@ impl fmt::Debug for Answer {
 
 /// A read-only tree of directories and files.
 pub trait Tree: Send + Sync + 'static {
+    /// Whether all is in memory for what may be asked of a node, or of `name` in it. If not, the other calls take time: ask from a
+    /// thread that may wait. By default all is.
+    fn is_ready(&self, _inode: Inode, _name: Option<&OsStr>) -> bool {
+        true
+    }
+
     /// The node called `name` in directory `parent`.
     ///
     /// # Errors

@@ -42,15 +42,32 @@ pub fn chunk_positions(linear: u64, grid: &[u64]) -> Vec<u64> {
 /// The key of the chunk with a linear number: `3.0.12`.
 #[must_use]
 pub fn chunk_key(linear: u64, grid: &[u64]) -> String {
-    use std::fmt::Write as _;
-    let mut key = String::with_capacity(grid.len() * 4);
-    for (dimension, position) in chunk_positions(linear, grid).into_iter().enumerate() {
-        if dimension > 0 {
-            key.push('.');
+    // Written from its end, as the last dimension counts fastest: a listing makes a million of these.
+    let mut digits = [0_u8; 256];
+    let mut at = digits.len();
+    let mut put = |byte: u8| {
+        at = at.saturating_sub(1);
+        if let Some(slot) = digits.get_mut(at) {
+            *slot = byte;
         }
-        let _ = write!(key, "{position}");
+    };
+    let mut rest = linear;
+    for (number, length) in grid.iter().rev().enumerate() {
+        if number > 0 {
+            put(b'.');
+        }
+        let mut position = rest % (*length).max(1);
+        rest /= (*length).max(1);
+        loop {
+            put(b'0' + u8::try_from(position % 10).unwrap_or_default());
+            position /= 10;
+            if position == 0 {
+                break;
+            }
+        }
     }
-    key
+    let key = digits.get(at..).unwrap_or_default();
+    std::str::from_utf8(key).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 import json
 
+import eccodes as ec
 import numpy as np
 import pytest
+import server
 import xarray
 from conftest import TEST_DATA
 from test_values import products  # noqa: F401 (a fixture)
@@ -131,3 +133,44 @@ def test_a_box_of_any_grid_is_that_part_of_the_whole(gribfs, mount, tmp_path, na
     # Runs of other grids of the file, of which nothing lies in the box, are gone.
     wanted = wanted.sel(time=cut.time.values, step=cut.step.values)
     xarray.testing.assert_identical(cut.drop_attrs(), wanted.drop_attrs())
+
+
+def test_few_rows_of_a_large_message_are_fetched_without_the_rest(gribfs, mount, tmp_path):
+    ni, nj, bits = 1440, 721, 24
+    rng = np.random.default_rng(7)
+    values = rng.uniform(200, 320, (nj, ni))
+    handle = ec.codes_grib_new_from_samples("GRIB2")
+    for key, value in [("gridType", "regular_ll"), ("centre", 7), ("dataDate", 20261122), ("dataTime", 0), ("Ni", ni), ("Nj", nj),
+                       ("latitudeOfFirstGridPointInDegrees", 90), ("latitudeOfLastGridPointInDegrees", -90), ("longitudeOfFirstGridPointInDegrees", 0),
+                       ("longitudeOfLastGridPointInDegrees", 359.75), ("iDirectionIncrementInDegrees", 0.25), ("jDirectionIncrementInDegrees", 0.25),
+                       ("discipline", 0), ("parameterCategory", 0), ("parameterNumber", 0), ("typeOfFirstFixedSurface", 103),
+                       ("scaleFactorOfFirstFixedSurface", 0), ("scaledValueOfFirstFixedSurface", 2), ("packingType", "grid_simple"), ("bitsPerValue", bits)]:
+        ec.codes_set(handle, key, value)
+    ec.codes_set_values(handle, values.ravel())
+    message, expected = ec.codes_get_message(handle), ec.codes_get_values(handle).astype("<f4").reshape(nj, ni)
+    ec.codes_release(handle)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/f000").write_bytes(message)
+    with server.Server(tmp_path / "a") as http:
+        table = tmp_path / "t.parquet"
+        gribfs("index", "--scan", http.url("f000"), "-o", table)
+        made = mount(table, "--bbox", "-12,20,23,52")
+        cut = xarray.open_zarr(str(made / "run_time.zarr"), chunks=None)
+        before = len(http.requests)
+        got = cut["t2m"].values.squeeze()
+        asked = http.requests[before:]
+        rows, columns = slice(268, 409), slice(80, 209)
+        assert np.array_equal(got, expected[rows, columns])
+        assert [r.method for r in asked] == ["GET"] * 3
+
+        def size(request):
+            first, last = request.range.removeprefix("bytes=").split("-")
+            return int(last) - int(first) + 1
+
+        assert sum(map(size, asked)) < len(message) / 4
+
+        # A part is verified as a whole message is: its end must be there.
+        http.fault("f000", "bytes", message[:-4] + b"7778")
+        again = mount(table, "--bbox", "-12,20,23,52", "--on-stale", "fail")
+        with pytest.raises(OSError):
+            (again / "run_time.zarr/t2m/0.0.0.0").read_bytes()

@@ -50,8 +50,10 @@ const HOUSE: &[Rule] = &[
     ("vfs", &["time", "zarr", "dataset", "slices", "store"], &[]),
     (
         "scan",
-        &["time", "location", "grib", "index", "table", "storage"],
-        &["tokio"],
+        &[
+            "time", "location", "grib", "index", "table", "dataset", "storage",
+        ],
+        &["tokio", "rustix"],
     ),
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),

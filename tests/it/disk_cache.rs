@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use gribfs::dataset::archive::rows_of;
 use gribfs::location::Location;
 use gribfs::storage::{Storage, StorageConfig};
 use gribfs::store::{
@@ -84,7 +85,7 @@ impl Cached {
     /// What the rows hold, by a reader without a cache.
     fn right(&self, rows: &[u32]) -> Vec<Bytes> {
         let config = ReaderConfig::default();
-        let table = Arc::clone(&self.table);
+        let table = rows_of(Arc::clone(&self.table));
         let handle = self.bed.runtime.handle().clone();
         let reader = FieldReader::new(table, self.bed.storage.clone(), handle, &config);
         rows.iter()
@@ -142,7 +143,7 @@ impl Mounted {
             ..ReaderConfig::default()
         };
         let handle = runtime.handle().clone();
-        let reader = FieldReader::new(Arc::clone(table), storage.clone(), handle, &config);
+        let reader = FieldReader::new(rows_of(Arc::clone(table)), storage.clone(), handle, &config);
         Self { reader, disk }
     }
 
@@ -153,7 +154,7 @@ impl Mounted {
 
 fn read(runtime: &Runtime, reader: &FieldReader, row: u32) -> Result<Bytes, ReadFailure> {
     // The second try of the kernel is told what the first was.
-    match reader.read(row, 4) {
+    match reader.read(u64::from(row), 4) {
         Read::Now(field) => field,
         Read::Later(flight) => runtime.block_on(flight),
     }

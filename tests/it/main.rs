@@ -36,7 +36,11 @@ mod grib_projections;
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
 #[cfg(test)]
+mod library; // tables opened for a mount, against their rows
+#[cfg(test)]
 mod look_ahead; // walks, and the memory budget
+#[cfg(test)]
+mod mount_follow; // a tree that follows its tables, without a kernel
 #[cfg(test)]
 mod mount_tree; // the tree of a table, without a kernel
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gribfs::dataset::Collection;
+use gribfs::dataset::archive::rows_of;
+use gribfs::dataset::{Archive, Collection};
 use gribfs::location::Location;
 use gribfs::scan::{Account, Progress, ScanConfig, Source, build};
 use gribfs::slices::BestRule;
@@ -97,9 +98,12 @@ impl Bed {
         table: Arc<gribfs::table::row::Table>,
         reader: &ReaderConfig,
     ) -> MountTree {
-        let collection = Arc::new(Collection::build(Arc::clone(&table), None));
+        let collection = Arc::new(Collection::build(
+            Archive::of_table(Arc::clone(&table)),
+            None,
+        ));
         let reader = FieldReader::new(
-            table,
+            rows_of(table),
             self.storage.clone(),
             self.runtime.handle().clone(),
             reader,
@@ -109,6 +113,7 @@ impl Bed {
             best: BestRule::default(),
             layout: gribfs::slices::Layout::Flat,
             format: gribfs::zarr::Format::V2,
+            follow: None,
             modified_seconds: 1_800_000_000,
         };
         self.server.forget();

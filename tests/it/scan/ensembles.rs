@@ -1,6 +1,6 @@
 //! Ensembles: the control in files of its own, pairs of perturbations, members that only the file's name or the header tells.
 
-use gribfs::dataset::Collection;
+use gribfs::dataset::{Archive, CellState, Collection};
 use serde_json::{Value, json};
 
 use super::*;
@@ -75,7 +75,7 @@ fn put(bed: &Bed, stem: &str, members: Vec<Member>) {
 
 /// Members, and how many cells each array has.
 fn cells(table: &Table) -> (Vec<i16>, BTreeMap<String, usize>) {
-    let collection = Collection::build(std::sync::Arc::new(table.clone()), None);
+    let collection = Collection::build(Archive::of_table(std::sync::Arc::new(table.clone())), None);
     assert_eq!(collection.groups.len(), 1);
     let group = &collection.groups[0];
     let arrays = group
@@ -203,12 +203,15 @@ fn a_deterministic_forecast_beside_an_ensemble_with_its_own_control_is_not_taken
     let (table, account) = bed.index(sources, &ScanConfig::default());
     assert!(account.is_complete(), "{:?}", account.problems);
     assert_eq!(cells(&table), all_cells());
-    let collection = Collection::build(std::sync::Arc::new(table), None);
-    let table = &collection.table;
+    let table = std::sync::Arc::new(table);
+    let archive = Archive::of_table(std::sync::Arc::clone(&table));
+    let collection = Collection::build(archive, None);
     for array in &collection.groups[0].arrays {
-        for (_, row, present) in array.cells.iter() {
-            let object = table.rows[row as usize].object as usize;
+        for (key, row) in array.cells.iter() {
+            let row = usize::try_from(row).unwrap();
+            let object = table.rows[row].object as usize;
             let object = table.objects[object].location.as_str();
+            let present = matches!(array.cells.get(key), CellState::Present(_));
             assert!(present && object.contains("enfo-ef"), "{object}");
         }
     }
