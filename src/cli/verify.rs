@@ -223,8 +223,10 @@ fn reader_of(
 }
 
 async fn table(reader: &FieldReader, table: &Table, sample: Option<u64>) -> Report {
-    let mut report = Report::default();
-    report.references = table.rows.len() as u64;
+    let mut report = Report {
+        references: table.rows.len() as u64,
+        ..Report::default()
+    };
     let every = usize::try_from(stride(report.references, sample)).unwrap_or(usize::MAX);
     let rows = (0..)
         .zip(&table.rows)

@@ -15,6 +15,10 @@ use crate::dataset::archive::RowId;
 /// A field that was asked for within this time is still being read.
 const BEING_READ: Duration = Duration::from_millis(500);
 
+/// Bytes of fields kept that were handed out whole: the kernel has them. A few bridge readers that come side by side past its page cache;
+/// more would keep buffers from being used again while they are still in the processor's caches.
+const DONE_BYTES: u64 = 32 << 20;
+
 /// A decoded field and what became of it.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -46,6 +50,8 @@ pub(super) struct FieldCache {
     /// Fields that were handed out whole.
     done: LruCache<RowId, Kept>,
     bytes: u64,
+    /// Those of the fields in `done`.
+    done_bytes: u64,
     limit_bytes: u64,
 }
 
@@ -55,6 +61,7 @@ impl FieldCache {
             wanted: LruCache::unbounded(),
             done: LruCache::unbounded(),
             bytes: 0,
+            done_bytes: 0,
             limit_bytes,
         }
     }
@@ -78,7 +85,7 @@ impl FieldCache {
         if kept.is_done()
             && let Some(kept) = self.wanted.pop(&row)
         {
-            self.done.put(row, kept);
+            self.put_done(row, kept);
         }
         Some(field)
     }
@@ -93,10 +100,17 @@ impl FieldCache {
         while self.bytes + size > self.limit_bytes && self.let_go_of_oldest() {}
         self.bytes += size;
         if kept.is_done() {
-            self.done.put(row, kept);
+            self.put_done(row, kept);
         } else {
             self.wanted.put(row, kept);
         }
+    }
+
+    /// Keeps a field that was handed out whole, whose bytes are counted already, for a while.
+    fn put_done(&mut self, row: RowId, kept: Kept) {
+        self.done_bytes += kept.size();
+        self.done.put(row, kept);
+        while self.done_bytes > DONE_BYTES && self.let_go_of_done() {}
     }
 
     /// Lets go of a field to make room for one that is waited for; says whether there was one that may go now.
@@ -113,27 +127,33 @@ impl FieldCache {
 
     /// Lets go of a field that was handed out whole, if there is one.
     pub(super) fn let_go_of_done(&mut self) -> bool {
-        let gone = self.done.pop_lru();
-        self.count_out(gone.as_ref())
+        let Some((_, gone)) = self.done.pop_lru() else {
+            return false;
+        };
+        self.bytes -= gone.size();
+        self.done_bytes -= gone.size();
+        true
     }
 
     fn let_go_of_oldest(&mut self) -> bool {
-        let gone = self.done.pop_lru().or_else(|| self.wanted.pop_lru());
-        self.count_out(gone.as_ref())
+        if self.let_go_of_done() {
+            return true;
+        }
+        let Some((_, gone)) = self.wanted.pop_lru() else {
+            return false;
+        };
+        self.bytes -= gone.size();
+        true
     }
 
     fn remove(&mut self, row: RowId) {
-        for gone in [self.wanted.pop(&row), self.done.pop(&row)]
-            .into_iter()
-            .flatten()
-        {
+        if let Some(gone) = self.wanted.pop(&row) {
             self.bytes -= gone.size();
         }
-    }
-
-    fn count_out(&mut self, gone: Option<&(RowId, Kept)>) -> bool {
-        self.bytes -= gone.map_or(0, |(_, kept)| kept.size());
-        gone.is_some()
+        if let Some(gone) = self.done.pop(&row) {
+            self.bytes -= gone.size();
+            self.done_bytes -= gone.size();
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -180,6 +200,20 @@ mod tests {
         assert!(cache.get(2, 1, now).is_some());
         assert!(cache.make_room(now));
         assert!(cache.holds(1) && !cache.holds(2));
+    }
+
+    #[test]
+    fn few_fields_that_were_handed_out_whole_are_kept() {
+        let (now, size) = (Instant::now(), 8 << 20);
+        let mut cache = FieldCache::new(1 << 30);
+        for row in 0..6 {
+            cache.insert(row, kept(size, now));
+            assert!(cache.get(row, size as u64, now).is_some());
+        }
+        cache.insert(6, kept(size, now));
+        let held: Vec<RowId> = (0..7).filter(|row| cache.holds(*row)).collect();
+        assert_eq!(held, [2, 3, 4, 5, 6]);
+        assert_eq!(cache.bytes(), 5 * size as u64);
     }
 
     #[test]
