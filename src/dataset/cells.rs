@@ -1,6 +1,6 @@
 //! Cells of an array: which row, if any, holds the field at one position of run, step, level and member.
 //!
-//! Most rows of a table come as full blocks: every run of a kind has every step and every member. Such a [`Slab`] is kept as its
+//! Most rows of a table come as full blocks: every run of a kind has every step and every member. Such a slab is kept as its
 //! axes, and the number of a row is arithmetic; thousands of runs of one product share one slab per level. Whatever has holes is
 //! listed cell by cell.
 

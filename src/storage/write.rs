@@ -19,7 +19,7 @@ impl Storage {
     /// Writes a whole object so that readers see the old one or the new one: files by rename, objects by one PUT.
     ///
     /// # Errors
-    /// [`StorageError`]; [`ErrorKind::Unsupported`] for `gs://` without credentials.
+    /// [`StorageError`]; [`ErrorKind::Unsupported`](super::ErrorKind::Unsupported) for `gs://` without credentials.
     pub async fn put(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let timeout = self.0.config.timeout + Duration::from_secs(size / WRITE_BYTES_PER_SECOND);
