@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -67,23 +66,22 @@ def timed(work, *arguments):
     return time.perf_counter() - start
 
 
-def read_again(path, stop, times):
-    """128 KiB of a chunk, past the page cache, until told to stop."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        while not stop.is_set():
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-            start = time.perf_counter()
-            assert len(os.pread(file, 131072, 1 << 20)) == 131072
-            times.append(time.perf_counter() - start)
-            time.sleep(0.002)
-    finally:
-        os.close(file)
+def read_again(path):
+    """128 KiB of a chunk, past the page cache, until standard input ends; prints the seconds of each read."""
+    import select
+
+    times, file = [], os.open(path, os.O_RDONLY)
+    print("reading", flush=True)
+    while not select.select([sys.stdin], [], [], 0.002)[0]:
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        start = time.perf_counter()
+        assert len(os.pread(file, 131072, 1 << 20)) == 131072
+        times.append(time.perf_counter() - start)
+    os.close(file)
+    print(*times)
 
 
 def waves(program, slow, folder):
-    import server
-
     one.make_file(folder)
     message = (folder / one.FILE).read_bytes()
     index = (folder / f"{one.FILE}.idx").read_text()
@@ -94,24 +92,27 @@ def waves(program, slow, folder):
         (folder / name).write_bytes(with_step(message, step))
         (folder / f"{name}.idx").write_text(index.replace("24 hour", f"{step} hour"))
         files.append(name)
-    with server.Server(folder, 0) as http:
-        table = folder / "waves.parquet"
-        subprocess.run([program, "index", *[http.url(name) for name in files], "-o", table], check=True, stdout=subprocess.DEVNULL)
-        http.latency = slow
-        # Without look-ahead: what is measured is the readers' own requests.
-        with Mount(program, table, folder / "mnt", "--look-ahead", "0") as mount:
-            paths = [p for p in chunks(mount.folder / "run_time.zarr") if p.parent.name == "t2m"]
-            assert len(paths) >= READERS + 2
-            single = timed(paths[0].read_bytes)
-            kept, times, stop = paths[0], [], threading.Event()
-            again = threading.Thread(target=read_again, args=(kept, stop, times))
-            again.start()
-            try:
-                with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-                    together = timed(lambda: list(pool.map(lambda p: len(p.read_bytes()), paths[1 : READERS + 1])))
-            finally:
-                stop.set()
-                again.join()
+    # The server and the reader of what is in memory are processes of their own: Python's threads would wait for each other.
+    http = subprocess.Popen([sys.executable, one.__file__, "--serve", folder, "--latency", str(slow * 1000)],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    url = http.stdout.readline().strip()
+    table = folder / "waves.parquet"
+    subprocess.run([program, "index", *[url + name for name in files], "-o", table], check=True, stdout=subprocess.DEVNULL)
+    # Without look-ahead: what is measured is the readers' own requests.
+    with Mount(program, table, folder / "mnt", "--look-ahead", "0") as mount:
+        paths = [p for p in chunks(mount.folder / "run_time.zarr") if p.parent.name == "t2m"]
+        assert len(paths) >= READERS + 2
+        single = timed(paths[0].read_bytes)
+        again = subprocess.Popen([sys.executable, __file__, "--again", paths[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        again.stdout.readline()
+        try:
+            with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+                together = timed(lambda: list(pool.map(lambda p: len(p.read_bytes()), paths[1 : READERS + 1])))
+        finally:
+            said, _ = again.communicate("\n")
+    http.stdin.close()
+    http.wait(10)
+    times = [float(line) for line in said.split()]
     times.sort()
     print(f"waves   one slow chunk {single:.2f} s, {READERS} at once {together:.2f} s: x {together / single:.2f}; "
           f"meanwhile from memory: median {1e3 * statistics.median(times):.2f} ms, p99 {1e3 * times[int(len(times) * 0.99)]:.2f} ms of {len(times)}")
@@ -164,7 +165,10 @@ def main():
     parser.add_argument("--gribfs", default=one.find_program(), help="the program (default: target/release/gribfs)")
     parser.add_argument("--slow", type=float, default=2, help="seconds before each answer in `waves` (default 2)")
     parser.add_argument("--only", default="waves,memory,bulk")
+    parser.add_argument("--again", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.again:
+        return read_again(args.again)
     with tempfile.TemporaryDirectory() as folder:
         for part in args.only.split(","):
             inner = pathlib.Path(folder) / part

@@ -133,6 +133,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         send(206, part, headers, cut=len(part) // 2 if kind in ("cut", "stall") else None)
 
 
+class Listener(http.server.ThreadingHTTPServer):
+    request_queue_size = 256  # with the default of 5, connections that come together are dropped and tried again a second later
+
+
 class Server:
     """Serves `folder` on a free port of 127.0.0.1 until the `with` block ends."""
 
@@ -142,7 +146,7 @@ class Server:
         self.lock = threading.Lock()
 
     def __enter__(self):
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Listener(("127.0.0.1", 0), Handler)
         self.server.daemon_threads, self.server.home = True, self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
