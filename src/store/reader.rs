@@ -425,11 +425,13 @@ impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
+        // One lock at a time, each let go at once: reads and landings take several, in an order of their own.
         let (failures, recent_failures) = {
-            // Let go at once: a landing takes this lock with that of the flights in hand.
             let log = lock(&self.failures);
             (log.total(), log.recent())
         };
+        let cached_bytes = lock(&self.shared.cache).bytes();
+        let in_flight = lock(&self.shared.flights).len() as u64;
         let (ahead_standing_bytes, ahead_lost_bytes) = self.bets.in_vain();
         let (memory_bytes, memory_peak_bytes) = self.budget.used();
         Statistics {
@@ -439,10 +441,10 @@ impl FieldReader {
             ahead_standing_bytes,
             ahead_lost_bytes,
             failures,
-            cached_bytes: lock(&self.shared.cache).bytes(),
+            cached_bytes,
             memory_bytes,
             memory_peak_bytes,
-            in_flight: lock(&self.shared.flights).len() as u64,
+            in_flight,
             recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             healing: self.source.healer.statistics(),

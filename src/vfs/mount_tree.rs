@@ -248,7 +248,7 @@ impl MountTree {
         &self,
         address: Address,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         if address.local != 0 {
             return Err(Missing::NotADirectory);
@@ -274,7 +274,7 @@ impl MountTree {
         &self,
         address: Address,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let place = Place::of(address.local).ok_or(Missing::NoSuchInode)?;
         if !place.is_directory() {
@@ -300,7 +300,7 @@ impl MountTree {
                 next_offset: number,
                 inode: Address { local, ..address }.inode(),
                 kind,
-                name,
+                name: &name,
             };
             if !sink(entry) {
                 break;
@@ -444,7 +444,7 @@ impl Tree for MountTree {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let address = Address::of(directory);
         if address.store == 0 {
