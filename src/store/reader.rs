@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
 use super::ahead::{Bet, Bets};
-use super::budget::{Budget, Lease};
+use super::budget::{Budget, Lease, leased};
 use super::cache::{FieldCache, Kept};
 use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
@@ -141,7 +141,7 @@ pub struct FieldReader {
 /// What flights leave behind.
 #[derive(Debug)]
 struct Landing {
-    cache: Mutex<FieldCache>,
+    cache: Mutex<FieldCache<RowId>>,
     flights: Mutex<HashMap<RowId, InFlight>>,
     /// Failures that still stand, and since when.
     failed: Mutex<HashMap<RowId, (Clock, ReadFailure)>>,
@@ -449,24 +449,6 @@ impl FieldReader {
     pub fn storage(&self) -> &Storage {
         &self.source.origin.storage
     }
-}
-
-/// A field that gives its part of the budget back when nobody has it any more.
-fn leased(field: Bytes, mut lease: Lease) -> Bytes {
-    struct Held {
-        field: Bytes,
-        _lease: Lease,
-    }
-    impl AsRef<[u8]> for Held {
-        fn as_ref(&self) -> &[u8] {
-            &self.field
-        }
-    }
-    lease.shrink(field.len() as u64);
-    Bytes::from_owner(Held {
-        field,
-        _lease: lease,
-    })
 }
 
 fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {

@@ -5,7 +5,8 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::store::FieldReader;
+use crate::storage::Storage;
+use crate::store::Statistics;
 
 /// A document that grows by families of samples.
 #[derive(Default)]
@@ -52,8 +53,8 @@ fn escaped(text: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// The document.
-pub(super) fn metrics(reader: &FieldReader, uptime: Duration) -> String {
+/// The document of a mount whose reader counts `s`.
+pub(super) fn metrics(s: &Statistics, storage: &Storage, uptime: Duration) -> String {
     use Kind::{Counter, Gauge};
     let mut page = Page::default();
     page.family("gribfs_info", Gauge, "Version of the program.");
@@ -68,7 +69,6 @@ pub(super) fn metrics(reader: &FieldReader, uptime: Duration) -> String {
         "Time since the mount was made.",
         uptime.as_secs(),
     );
-    let s = reader.statistics();
     for (name, kind, help, value) in [
         (
             "gribfs_read_hits_total",
@@ -127,7 +127,7 @@ pub(super) fn metrics(reader: &FieldReader, uptime: Duration) -> String {
     ] {
         page.one(name, kind, help, value);
     }
-    let total = reader.storage().counters();
+    let total = storage.counters();
     for (name, help, value) in [
         (
             "gribfs_storage_failures_total",
@@ -157,7 +157,7 @@ pub(super) fn metrics(reader: &FieldReader, uptime: Duration) -> String {
     ] {
         page.one(name, Counter, help, value);
     }
-    by_origin(&mut page, reader);
+    by_origin(&mut page, storage);
     process(&mut page);
     page.0
 }
@@ -211,10 +211,9 @@ const OF_ORIGINS: [(&str, Kind, &str); 9] = [
     ),
 ];
 
-fn by_origin(page: &mut Page, reader: &FieldReader) {
+fn by_origin(page: &mut Page, storage: &Storage) {
     let seconds = |time: Duration| time.as_secs_f64().to_string();
-    let rows: Vec<_> = reader
-        .storage()
+    let rows: Vec<_> = storage
         .origins()
         .into_iter()
         .map(|at| {
