@@ -273,6 +273,7 @@ fn serve_metrics<T: Send + Sync + 'static>(
     };
     let shown = Arc::clone(tree);
     endpoint::serve(address, runtime.handle(), move || metrics(&shown))
+        .map(|_bound| ())
         .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))
 }
 

@@ -122,7 +122,7 @@ impl SetBuilder {
     ) -> Result<(), RefsError> {
         if self.prefix.is_empty()
             && !self.step_keys
-            && !url.contains("{{")
+            && memchr::memchr(b'{', url.as_bytes()).is_none()
             && let Some((folder, name)) = key.rsplit_once('/')
             && let Some((last, at)) = &self.last
             && last == folder
