@@ -28,5 +28,5 @@ pub use disk::{DiskCache, DiskConfig, DiskStatistics};
 pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;
 pub use heal::{HealStatistics, Healed, OnStale};
-pub use reader::{FieldReader, Read, ReaderConfig, Statistics};
+pub use reader::{FieldReader, Observed, Read, ReaderConfig, Statistics};
 pub use references::{LoadError, Loaded, RefConfig, RefKey, RefReadError, RefReader, load_refs};

@@ -122,6 +122,15 @@ pub struct Statistics {
     pub healing: HealStatistics,
 }
 
+/// A reader whose work is told in status files and metrics.
+pub trait Observed {
+    /// Counters so far.
+    fn statistics(&self) -> Statistics;
+
+    /// The storage that it reads from.
+    fn storage(&self) -> &Storage;
+}
+
 /// Reads fields of a table.
 #[derive(Debug)]
 pub struct FieldReader {
@@ -420,7 +429,9 @@ impl FieldReader {
         }
         .boxed()
     }
+}
 
+impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -444,10 +455,20 @@ impl FieldReader {
         }
     }
 
-    /// The storage that fields come from.
+    /// The storage that it reads from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
         &self.source.origin.storage
+    }
+}
+
+impl Observed for FieldReader {
+    fn statistics(&self) -> Statistics {
+        Self::statistics(self)
+    }
+
+    fn storage(&self) -> &Storage {
+        Self::storage(self)
     }
 }
 

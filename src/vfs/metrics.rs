@@ -5,8 +5,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::storage::Storage;
-use crate::store::Statistics;
+use crate::store::Observed;
 
 /// A document that grows by families of samples.
 #[derive(Default)]
@@ -53,8 +52,8 @@ fn escaped(text: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// The document of a mount whose reader counts `s`.
-pub(super) fn metrics(s: &Statistics, storage: &Storage, uptime: Duration) -> String {
+/// The document.
+pub(super) fn metrics(reader: &dyn Observed, uptime: Duration) -> String {
     use Kind::{Counter, Gauge};
     let mut page = Page::default();
     page.family("gribfs_info", Gauge, "Version of the program.");
@@ -63,6 +62,7 @@ pub(super) fn metrics(s: &Statistics, storage: &Storage, uptime: Duration) -> St
         &[("version", env!("CARGO_PKG_VERSION"))],
         1_u8,
     );
+    let s = reader.statistics();
     page.one(
         "gribfs_uptime_seconds",
         Gauge,
@@ -127,7 +127,7 @@ pub(super) fn metrics(s: &Statistics, storage: &Storage, uptime: Duration) -> St
     ] {
         page.one(name, kind, help, value);
     }
-    let total = storage.counters();
+    let total = reader.storage().counters();
     for (name, help, value) in [
         (
             "gribfs_storage_failures_total",
@@ -157,7 +157,7 @@ pub(super) fn metrics(s: &Statistics, storage: &Storage, uptime: Duration) -> St
     ] {
         page.one(name, Counter, help, value);
     }
-    by_origin(&mut page, storage);
+    by_origin(&mut page, reader);
     process(&mut page);
     page.0
 }
@@ -211,9 +211,10 @@ const OF_ORIGINS: [(&str, Kind, &str); 9] = [
     ),
 ];
 
-fn by_origin(page: &mut Page, storage: &Storage) {
+fn by_origin(page: &mut Page, reader: &dyn Observed) {
     let seconds = |time: Duration| time.as_secs_f64().to_string();
-    let rows: Vec<_> = storage
+    let rows: Vec<_> = reader
+        .storage()
         .origins()
         .into_iter()
         .map(|at| {

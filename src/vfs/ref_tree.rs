@@ -178,9 +178,7 @@ impl RefTree {
     /// Counters in the text format of Prometheus, as in `.gribfs/metrics`.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let statistics = self.reader.statistics();
-        let up = self.mounted.elapsed();
-        metrics(&statistics, self.reader.storage(), up)
+        metrics(self.reader.as_ref(), self.mounted.elapsed())
     }
 
     /// A file of `.gribfs`: a new one if it is wanted fresh and the last is not.
@@ -232,7 +230,7 @@ impl RefTree {
                 "retries": counters.retries,
                 "throttled": counters.throttled,
                 "failures": counters.failures,
-                "origins": origins(self.reader.storage()),
+                "origins": origins(self.reader.as_ref()),
             },
             "failures": statistics.failures,
             "last_failures": failures(&statistics.recent_failures),

@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::collections::Collections;
-use crate::storage::Storage;
-use crate::store::{DiskStatistics, Failure, FieldReader, HealStatistics};
+use crate::store::{DiskStatistics, Failure, FieldReader, HealStatistics, Observed};
 use crate::time::Instant;
 
 /// `latest`: the name of a run, a line of text; empty if there is no run.
@@ -80,7 +79,7 @@ pub(super) fn status(
             "answered_by_mirrors": counters.mirrored,
             "joined_ranges": counters.joined,
             "gap_bytes": counters.gap_bytes,
-            "origins": origins(reader.storage()),
+            "origins": origins(reader),
         },
         "failures": statistics.failures,
         "last_failures": failures,
@@ -104,9 +103,10 @@ pub(super) fn failures(recent: &[Failure]) -> Value {
 }
 
 /// How each origin is doing: limits, speed, cost.
-pub(super) fn origins(storage: &Storage) -> Value {
+pub(super) fn origins(reader: &dyn Observed) -> Value {
     let ms = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0);
-    storage
+    reader
+        .storage()
         .origins()
         .into_iter()
         .map(|at| {

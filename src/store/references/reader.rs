@@ -23,7 +23,7 @@ use crate::store::disk::DiskCache;
 use crate::store::failure::{FailureKind, ReadFailure};
 use crate::store::failures::FailureLog;
 use crate::store::origin::Origin;
-use crate::store::reader::{Flight, Read, Statistics};
+use crate::store::reader::{Flight, Observed, Read, Statistics};
 
 /// How long a failure stands for the request that follows it: the kernel asks twice for the first page.
 const FAILURE_STANDS: Duration = Duration::from_secs(1);
@@ -113,12 +113,6 @@ impl RefReader {
     #[must_use]
     pub fn set(&self) -> &Arc<RefSet> {
         &self.source.set
-    }
-
-    /// The storage that chunks come from.
-    #[must_use]
-    pub fn storage(&self) -> &Storage {
-        &self.source.origin.storage
     }
 
     /// Where a URL of the set leads.
@@ -232,7 +226,9 @@ impl RefReader {
         lock(&self.shared.failures).push(now_seconds(), failure.kind, &failure.message);
         failure
     }
+}
 
+impl RefReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -250,6 +246,22 @@ impl RefReader {
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             ..Statistics::default()
         }
+    }
+
+    /// The storage that it reads from.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.source.origin.storage
+    }
+}
+
+impl Observed for RefReader {
+    fn statistics(&self) -> Statistics {
+        Self::statistics(self)
+    }
+
+    fn storage(&self) -> &Storage {
+        Self::storage(self)
     }
 }
 
