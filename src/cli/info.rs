@@ -1,11 +1,14 @@
-//! `gribfs info`: what is in a table.
+//! `gribfs info`: what is in a table or a reference set.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::info_set::SetInfo;
 use super::output::{bytes_text, count_text, grouped};
+use super::refs::{Opened, open};
 use super::selection::SelectionArgs;
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
@@ -19,15 +22,18 @@ use crate::time::step_text;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gribfs info gfs.parquet\n  gribfs info gfs.parquet --variable 't*' --step 0h..24h"
+    after_help = "Examples:\n  gribfs info gfs.parquet\n  gribfs info gfs.parquet --variable 't*' --step 0h..24h\n  gribfs info refs.json"
 )]
 pub(super) struct InfoArgs {
-    /// Table: a file X.parquet, a directory of tables, or a URL
-    #[arg(value_name = "TABLE")]
+    /// Table (a file X.parquet, a directory of tables) or reference set (kerchunk, GIK: a file, a directory, a pattern), or its URL
+    #[arg(value_name = "SOURCE")]
     source: String,
     /// Print as JSON
     #[arg(long)]
     json: bool,
+    /// Directory below which a reference set may name files, besides its own (repeatable)
+    #[arg(long, value_name = "DIR")]
+    allow_root: Vec<PathBuf>,
     #[command(flatten)]
     selection: SelectionArgs,
     #[command(flatten)]
@@ -37,9 +43,25 @@ pub(super) struct InfoArgs {
 pub(super) fn run(args: &InfoArgs) -> Result<u8, Failure> {
     let storage = args.storage.settings().storage().map_err(Failure::usage)?;
     let source = config::location(&args.source).map_err(Failure::usage)?;
-    let table = runtime()?
-        .block_on(load(&source, &storage))
-        .map_err(|error| load_failure(&error))?;
+    let runtime = runtime()?;
+    let opened = open(&args.source, &source, &storage, &runtime, &args.allow_root)?;
+    let table = match opened {
+        Opened::Set(set, _) => {
+            if !args.selection.selection()?.is_everything() {
+                return Err(Failure::usage(
+                    "a reference set is told as a whole: --variable and the like are for tables",
+                ));
+            }
+            let told = SetInfo::of(&set);
+            say!("{}", told.text(&args.source, args.json));
+            return Ok(0);
+        }
+        // Its defects were told when it was opened.
+        Opened::Table(table, _) => *table,
+        Opened::Other => runtime
+            .block_on(load(&source, &storage))
+            .map_err(|error| load_failure(&error))?,
+    };
     let table = Arc::new(table);
     let archive = Archive::of_table(Arc::clone(&table));
     let collection = args.selection.select(Collection::build(archive, None))?;

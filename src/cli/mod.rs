@@ -18,6 +18,7 @@ mod export;
 mod follow;
 mod index;
 mod info;
+mod info_set;
 mod mount;
 mod output;
 mod refs;
@@ -60,7 +61,7 @@ enum Command {
     Mount(mount::MountArgs),
     /// Unmount a directory
     Umount(umount::UmountArgs),
-    /// Tell what is in a table
+    /// Tell what is in a table or a reference set
     Info(info::InfoArgs),
     /// Write references to a slice of a table for programs that read kerchunk's formats
     Export(export::ExportArgs),

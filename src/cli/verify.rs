@@ -9,14 +9,14 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use super::output::{count_text, grouped};
-use super::refs::{Opened, open};
+use super::refs::{Opened, open, reader};
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::archive::rows_of;
 use crate::refs::Defect;
 use crate::scan::load;
 use crate::storage::Storage;
-use crate::store::{FieldReader, OnStale, Read, ReaderConfig, RefKey, RefReader};
+use crate::store::{FieldReader, OnStale, Read, ReaderConfig, RefConfig, RefKey, RefReader};
 use crate::table::row::{Status, Table};
 
 /// Chunks that are looked at at once.
@@ -91,7 +91,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let storage = args.storage.settings().storage().map_err(Failure::usage)?;
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let report = match open(&args.source, &source, &storage, &runtime, &args.allow_root)? {
-        Opened::Set(reader) => runtime.block_on(set(&reader, args.sample)),
+        Opened::Set(checked, policy) => {
+            let config = RefConfig::default();
+            let reader = reader(*checked, policy, storage, &runtime, &config);
+            runtime.block_on(set(&reader, args.sample))
+        }
         Opened::Table(checked, defects) => {
             let checked = Arc::new(*checked);
             let reader = reader_of(&checked, storage, &runtime);
@@ -178,12 +182,7 @@ async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
             })
             .buffer_unordered(AT_ONCE);
         while let Some((number, outcome)) = outcomes.next().await {
-            let key = if info.shape.is_empty() {
-                "0".to_owned()
-            } else {
-                crate::zarr::key::chunk_key(number, &info.grid)
-            };
-            let at = format!("{}/{key}", array.path);
+            let at = format!("{}/{}", array.path, info.chunk_name(number));
             let Some(outcome) = outcome else { continue };
             report.references += 1;
             let due = info.chunk_bytes();

@@ -311,12 +311,12 @@ impl Source {
                 return self.decoded(&at, &came).await;
             }
         }
-        let came = self.origin.get(object, range, false).await?;
+        let came = self.origin.get(object, range, false, Short::Refuse).await?;
         let outcome = self.decoded(&at, &came).await;
         let fault = matches!(outcome, Err(FetchError::Verify(_) | FetchError::Decode(_)));
         if came.from_disk && fault {
             self.origin.discard(object, range, &came.version);
-            let came = self.origin.get(object, range, true).await?;
+            let came = self.origin.get(object, range, true, Short::Refuse).await?;
             let outcome = self.decoded(&at, &came).await;
             return self.kept(object, range, came, outcome);
         }

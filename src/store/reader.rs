@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tracing::{Instrument as _, debug};
 
 use super::ahead::{Bet, Bets};
-use super::budget::{Budget, Lease};
+use super::budget::{Budget, Lease, leased};
 use super::cache::{FieldCache, Kept};
 use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
@@ -122,6 +122,15 @@ pub struct Statistics {
     pub healing: HealStatistics,
 }
 
+/// A reader whose work is told in status files and metrics.
+pub trait Observed {
+    /// Counters so far.
+    fn statistics(&self) -> Statistics;
+
+    /// The storage that it reads from.
+    fn storage(&self) -> &Storage;
+}
+
 /// Reads fields of a table.
 #[derive(Debug)]
 pub struct FieldReader {
@@ -141,7 +150,7 @@ pub struct FieldReader {
 /// What flights leave behind.
 #[derive(Debug)]
 struct Landing {
-    cache: Mutex<FieldCache>,
+    cache: Mutex<FieldCache<RowId>>,
     flights: Mutex<HashMap<RowId, InFlight>>,
     /// Failures that still stand, and since when.
     failed: Mutex<HashMap<RowId, (Clock, ReadFailure)>>,
@@ -423,7 +432,9 @@ impl FieldReader {
         }
         .boxed()
     }
+}
 
+impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -453,29 +464,21 @@ impl FieldReader {
         }
     }
 
-    /// The storage that fields come from.
+    /// The storage that it reads from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
         &self.source.origin.storage
     }
 }
 
-/// A field that gives its part of the budget back when nobody has it any more.
-fn leased(field: Bytes, mut lease: Lease) -> Bytes {
-    struct Held {
-        field: Bytes,
-        _lease: Lease,
+impl Observed for FieldReader {
+    fn statistics(&self) -> Statistics {
+        Self::statistics(self)
     }
-    impl AsRef<[u8]> for Held {
-        fn as_ref(&self) -> &[u8] {
-            &self.field
-        }
+
+    fn storage(&self) -> &Storage {
+        Self::storage(self)
     }
-    lease.shrink(field.len() as u64);
-    Bytes::from_owner(Held {
-        field,
-        _lease: lease,
-    })
 }
 
 fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {

@@ -48,6 +48,8 @@ mod naming; // names against ecCodes'
 #[cfg(test)]
 mod refs; // reference sets, hostile ones too
 #[cfg(test)]
+mod refs_formats; // a set of each format, cell by cell
+#[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]
 mod stale_index; // messages that are not where the index says
