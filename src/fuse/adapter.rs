@@ -24,7 +24,7 @@ use super::answer::{Look, Wanted, file_type, panic_text, reply_read};
 use super::errno;
 use super::failure_log::FailureLog;
 use crate::vfs::tree::{
-    Answer, Attributes, FailureKind, Inode, Missing, NodeKind, ReadFailure, Tree,
+    Answer, Attributes, FailureKind, Inode, Missing, NodeKind, ReadFailure, Tree, Usage,
 };
 
 /// Offsets of a listing before the tree's own entries: `.` and `..`.
@@ -165,6 +165,7 @@ impl Adapter {
     pub(super) fn answer_read(
         &self,
         request: RequestId,
+        pid: u32,
         inode: INodeNo,
         offset: u64,
         size: u32,
@@ -180,7 +181,23 @@ impl Adapter {
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let wanted = Wanted { file, offset, size };
+        let usage = self.tree.usage();
+        if let Some(usage) = usage.filter(|_| file.immutable) {
+            usage.note(pid, wanted.expected());
+        }
         match self.ask(inode.0, offset, size) {
+            // Whoever looks into the log wants to know who it was.
+            Answer::Now(Err(spent)) if spent.kind == FailureKind::Spent => {
+                let greatest = usage.and_then(Usage::greatest);
+                let message = match greatest {
+                    Some(greatest) => {
+                        format!("{}; most was asked for by {greatest}", spent.message)
+                    }
+                    None => spent.message.clone(),
+                };
+                let spent = ReadFailure { message, ..spent };
+                reply_read(&wanted, Err(spent), &self.failures, reply);
+            }
             Answer::Now(result) => reply_read(&wanted, result, &self.failures, reply),
             Answer::Later(future) => {
                 drop(entered);

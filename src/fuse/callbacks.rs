@@ -131,9 +131,9 @@ impl Filesystem for Adapter {
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let id = request.unique();
+        let (id, pid) = (request.unique(), request.pid());
         self.when_ready("read", inode, None, move |own| {
-            own.answer_read(id, inode, offset, size, reply);
+            own.answer_read(id, pid, inode, offset, size, reply);
         });
     }
 

@@ -38,13 +38,13 @@ const AWS_CREDENTIALS: &[&str] = &[
 ];
 /// Where the role of an instance is asked for, if not at the usual address.
 const INSTANCE_METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
-const GOOGLE_CREDENTIALS: &[&str] = &[
+pub(super) const GOOGLE_CREDENTIALS: &[&str] = &[
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_SERVICE_ACCOUNT",
     "GOOGLE_SERVICE_ACCOUNT_PATH",
     "GOOGLE_SERVICE_ACCOUNT_KEY",
 ];
-const AZURE_CREDENTIALS: &[&str] = &[
+pub(super) const AZURE_CREDENTIALS: &[&str] = &[
     "AZURE_STORAGE_ACCOUNT_KEY",
     "AZURE_STORAGE_ACCESS_KEY",
     "AZURE_STORAGE_MASTER_KEY",

@@ -309,6 +309,10 @@ impl RefReader {
         if let Some(bytes) = lock(&self.cache).chunks.get(&key) {
             return Read::Now(Ok(bytes.clone()));
         }
+        if let Some(failure) = ReadFailure::of_spent(self.storage()) {
+            lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
+            return Read::Now(Err(failure));
+        }
         let flight = self.depart(key);
         flights.insert(key, flight.clone());
         Read::Later(flight)

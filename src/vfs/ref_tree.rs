@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
+    Usage,
 };
 use crate::refs::{ArrayInfo, Kind, Node, Target};
 use crate::store::{Read, RefKey, RefReader};
@@ -39,6 +40,8 @@ pub struct RefTree {
     source: String,
     modified_seconds: i64,
     status: Mutex<Option<(Clock, Bytes)>>,
+    usage: Usage,
+    mounted: Clock,
     totals: (u64, u64),
 }
 
@@ -77,6 +80,8 @@ impl RefTree {
             source,
             modified_seconds,
             status: Mutex::default(),
+            usage: Usage::default(),
+            mounted: Clock::now(),
             totals: (bytes, files),
         }
     }
@@ -199,12 +204,15 @@ impl RefTree {
             .collect();
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
             "source": self.source,
             "arrays": set.arrays().count(),
             "notes": set.notes,
             "defects": set.defect_counts,
             "first_defects": defects,
+            "uptime_seconds": self.mounted.elapsed().as_secs(),
             "chunks_read": statistics.fields,
+            "readers": self.usage.most(),
             "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
             "storage": {
                 "requests": counters.requests,
@@ -463,6 +471,10 @@ impl Tree for RefTree {
                 }
             }
         }
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        Some(&self.usage)
     }
 
     fn totals(&self) -> (u64, u64) {
