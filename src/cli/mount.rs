@@ -149,6 +149,12 @@ pub(super) fn run(args: &MountArgs, invocation: &Invocation) -> Result<u8, Failu
 
 /// Says where the mount is, what it shows and how it ends.
 fn tell(args: &MountArgs) {
+    if is_passed(&args.directory) {
+        let at = args.directory.display();
+        say!("{} is mounted at {at}", args.source);
+        say!("  unmount  where it was mounted, by whoever passed the descriptor");
+        return;
+    }
     let shown = args
         .directory
         .canonicalize()

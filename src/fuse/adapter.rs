@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fuser::{FopenFlags, INodeNo, ReplyData, ReplyDirectory, RequestId};
+use fuser::{FileHandle, FopenFlags, INodeNo, ReplyData, ReplyDirectory, RequestId};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -23,6 +23,7 @@ use tracing::{Instrument as _, debug, debug_span, error};
 use super::answer::{Look, Wanted, file_type, panic_text, reply_read};
 use super::errno;
 use super::failure_log::FailureLog;
+use super::snapshots::{STATELESS, Snapshots};
 use crate::vfs::tree::{
     Answer, Attributes, FailureKind, Inode, Missing, NodeKind, ReadFailure, Tree, Usage,
 };
@@ -45,6 +46,8 @@ pub(super) struct Adapter {
     pub(super) read_deadline: Duration,
     /// Failed reads, once each.
     pub(super) failures: Arc<FailureLog>,
+    /// Files that change, as they were opened.
+    pub(super) snapshots: Arc<Snapshots>,
 }
 
 /// Runs the body of a callback; a panic in it is logged and goes no further.
@@ -121,6 +124,17 @@ impl Adapter {
             FopenFlags::FOPEN_DIRECT_IO
         } else {
             FopenFlags::FOPEN_KEEP_CACHE
+        }
+    }
+
+    /// The handle of a file: of one that changes, of what it says now.
+    pub(super) fn handle(&self, node: &Attributes) -> FileHandle {
+        if node.immutable {
+            return STATELESS;
+        }
+        match self.ask(node.inode, 0, usize::MAX) {
+            Answer::Now(Ok(text)) => self.snapshots.keep(text),
+            Answer::Now(Err(_)) | Answer::Later(_) => STATELESS,
         }
     }
 

@@ -38,6 +38,7 @@ pub mod mounts;
 pub mod options;
 mod recover;
 pub mod session;
+mod snapshots;
 pub mod umount;
 
 pub use checkup::{Finding, Verdict, checkup};
