@@ -3,6 +3,15 @@
 //! Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage. They are decided here and in `main.rs` alone.
 
 #![expect(clippy::print_stderr, reason = "the one module that talks to people")]
+#![cfg_attr(
+    not(feature = "fuse"),
+    allow(
+        dead_code,
+        unused_variables,
+        clippy::allow_attributes,
+        reason = "some of what commands share is for mounts alone"
+    )
+)]
 
 /// Prints a line on standard output. Whoever reads it may stop (`gribfs info T | head`): that is no failure.
 macro_rules! say {
@@ -39,7 +48,6 @@ mod selection;
 #[cfg(feature = "fuse")]
 mod umount;
 mod verify;
-#[cfg(feature = "fuse")]
 mod view;
 
 use std::ffi::OsString;
@@ -172,10 +180,6 @@ impl Failure {
 }
 
 /// How this process was started.
-#[cfg_attr(
-    not(feature = "fuse"),
-    expect(dead_code, reason = "what a mount wants to know")
-)]
 struct Invocation {
     /// The arguments, the program's name first, as a shell would have given them.
     arguments: Vec<OsString>,
@@ -246,6 +250,7 @@ pub fn main() -> ExitCode {
     let started = Invocation { arguments, log };
     let done = match cli.command {
         Command::Index(args) => index::run(&args),
+        #[cfg(feature = "fuse")]
         Command::Mount(args) => mount::run(&args, &started),
         #[cfg(feature = "fuse")]
         Command::Umount(args) => umount::run(&args),
