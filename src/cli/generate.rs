@@ -21,11 +21,11 @@ pub(super) struct GenerateArgs {
 
 pub(super) fn run(args: &GenerateArgs) -> Result<u8, Failure> {
     let wrong = |error| Failure::failed(format!("{}: {error}", args.directory.display()));
-    write(&args.directory, Cli::command()).map_err(wrong)?;
+    write(&args.directory, &Cli::command()).map_err(wrong)?;
     Ok(0)
 }
 
-fn write(directory: &Path, command: Command) -> std::io::Result<()> {
+fn write(directory: &Path, command: &Command) -> std::io::Result<()> {
     let pages = directory.join("man1");
     fs::create_dir_all(&pages)?;
     clap_mangen::generate_to(command.clone(), &pages)?;
@@ -51,7 +51,7 @@ mod tests {
     fn every_command_has_a_page_and_completions() {
         let folder = tempfile::tempdir().unwrap();
         let command = Cli::command();
-        write(folder.path(), command.clone()).unwrap();
+        write(folder.path(), &command).unwrap();
         for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let name = sub.get_name();
             let page = folder.path().join(format!("man1/gribfs-{name}.1"));

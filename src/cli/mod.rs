@@ -209,9 +209,10 @@ fn command_line() -> Result<Option<(Cli, Vec<OsString>)>, String> {
         Called::ForShow => return Ok(None),
     }
     let cli = Cli::parse_from(&arguments);
-    let words = match &cli.command {
-        Command::Mount(args) => args.words(),
-        _ => Vec::new(),
+    let words = if let Command::Mount(args) = &cli.command {
+        args.words()
+    } else {
+        Vec::new()
     };
     if words.is_empty() {
         return Ok(Some((cli, arguments)));

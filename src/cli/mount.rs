@@ -171,16 +171,15 @@ fn tell(args: &MountArgs) {
         shown.clone()
     };
     say!("  read     xarray.open_zarr(\"{}\")", store.display());
-    match &args.log_file {
-        Some(path) => say!("  log      {}", path.display()),
-        None if Path::new(telemetry::SYSTEM_LOG).exists() => {
-            say!("  log      the system's, as gribfs")
-        }
-        None => say!(
-            "  log      nowhere: there is no {} here, see --log-file",
+    let log = match &args.log_file {
+        Some(path) => path.display().to_string(),
+        None if Path::new(telemetry::SYSTEM_LOG).exists() => "the system's, as gribfs".to_owned(),
+        None => format!(
+            "nowhere: there is no {} here, see --log-file",
             telemetry::SYSTEM_LOG
         ),
-    }
+    };
+    say!("  log      {log}");
     say!("  unmount  gribfs umount {}", shown.display());
 }
 
