@@ -312,8 +312,9 @@ impl FieldReader {
 
     /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
     fn reserve(&self, row: RowId) -> Option<(Lease, Bet)> {
-        let bet = self.bets.place(self.source.sizes(row).message)?;
-        let needed = self.source.sizes(row).memory;
+        let sizes = self.source.sizes(row);
+        let bet = self.bets.place(sizes.message)?;
+        let needed = sizes.memory;
         let spare = self.budget.limit() / LEFT_TO_READERS;
         loop {
             let (used, _) = self.budget.used();
@@ -428,7 +429,11 @@ impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let failures = lock(&self.failures);
+        let (failures, recent_failures) = {
+            // Let go at once: a landing takes this lock with that of the flights in hand.
+            let log = lock(&self.failures);
+            (log.total(), log.recent())
+        };
         let (ahead_standing_bytes, ahead_lost_bytes) = self.bets.in_vain();
         let (memory_bytes, memory_peak_bytes) = self.budget.used();
         Statistics {
@@ -437,12 +442,12 @@ impl FieldReader {
             ahead: self.ahead.load(Ordering::Relaxed),
             ahead_standing_bytes,
             ahead_lost_bytes,
-            failures: failures.total(),
+            failures,
             cached_bytes: lock(&self.shared.cache).bytes(),
             memory_bytes,
             memory_peak_bytes,
             in_flight: lock(&self.shared.flights).len() as u64,
-            recent_failures: failures.recent(),
+            recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             healing: self.source.healer.statistics(),
         }

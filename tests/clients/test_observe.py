@@ -1,6 +1,7 @@
 """What an operator sees: status, counters, and one id from the kernel's request to the HTTP request."""
 
 import json
+import pathlib
 import re
 import socket
 import urllib.error
@@ -53,6 +54,25 @@ def test_status_says_what_an_operator_asks(store, http):
     (origin,) = [o for o in storage["origins"] if o["origin"].startswith("http")]
     assert (origin["requests"], origin["retries"], origin["throttled"]) == (2, 1, 1)
     assert origin["limit"] == 32 and origin["in_flight"] == 0 and origin["answer_ms"]["p50"] > 0 and not origin["down"]
+
+
+def test_opening_any_slice_asks_the_archive_for_nothing(store, http):
+    import xarray
+
+    root = pathlib.Path(store.mount / ".")
+    roots = [root, root / "asof/2026-11-22T00"]
+    stores = [found for root in roots for found in (*root.glob("*.zarr"), *root.glob("runs/*"), *root.glob("leads/*"), *root.glob("valid/*"))]
+    kinds = {found.name if found.parent in roots else found.parent.name for found in stores}
+    assert kinds == {"run_time.zarr", "valid_time.zarr", "horizon.zarr", "best_available.zarr", "runs", "leads", "valid"}
+    http.forget()
+    for found in stores:
+        with xarray.open_zarr(str(found)) as data:
+            assert len(data.data_vars) > 0
+            for coordinate in data.coords.values():
+                assert coordinate.load().size > 0, f"{found} {coordinate.name}"
+    assert [str(request) for request in http.requests] == []
+    chunk(store, "t2m").read_bytes()
+    assert len(http.requests) == 1, "the log of requests does see a read"
 
 
 def free_port():
