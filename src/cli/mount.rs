@@ -76,6 +76,9 @@ pub(super) struct MountArgs {
     /// Where a message is not where its index says: search for it in its file, or fail
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     on_stale: StaleArg,
+    /// Read past the kernel's page cache: for programs that read each chunk once, with large buffers; slow with small ones
+    #[arg(long)]
+    direct_io: bool,
     /// Log to the end of this file (SIGUSR1 opens it anew). Default: in the background the system's log, else standard error
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -296,6 +299,7 @@ fn start(
     };
     mount_config.read_deadline = Duration::try_from_secs_f64(args.storage.timeout + 5.0)
         .unwrap_or(mount_config.read_deadline);
+    mount_config.direct_io = args.direct_io;
     for word in args.words() {
         // What it does not know has become a flag by now.
         mount_config.apply(&word).map_err(Failure::usage)?;
