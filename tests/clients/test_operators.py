@@ -112,7 +112,7 @@ def test_words_with_values_that_hold_commas(mount, local):
 
 
 def test_a_word_that_nobody_knows_is_refused(gribfs, local, tmp_path):
-    for word, told in (("memroy=1G", "memroy=1G"), ("memory", "wants a value"), ("follow=yes", "takes no value"), ("uid=root", "uid=root")):
+    for word, told in (("warmth=1G", "warmth=1G"), ("memory", "wants a value"), ("follow=yes", "takes no value"), ("uid=root", "uid=root")):
         done = gribfs("mount", local, tmp_path, "-o", word, code=2)
         assert told in done.stderr, done.stderr
     assert not os.path.ismount(tmp_path)
