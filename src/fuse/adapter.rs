@@ -162,7 +162,7 @@ impl Adapter {
                 INodeNo(entry.inode),
                 next,
                 file_type(entry.kind),
-                &entry.name,
+                entry.name,
             );
             !full
         })

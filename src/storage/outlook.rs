@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::config::StorageConfig;
-use super::origins::{AZURE_CREDENTIALS, GOOGLE_CREDENTIALS};
+use super::origins::{AZURE_CREDENTIALS, GOOGLE_CREDENTIALS, INSTANCE_METADATA_DISABLED};
 use super::profile;
 
 /// Where the credentials of one kind of storage would come from.

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, debug};
 
 use super::ahead::{Bet, Bets};
 use super::budget::{Budget, Lease};
@@ -177,7 +177,7 @@ impl Landing {
                 lock(&self.cache).insert(row, kept);
             }
             // Nobody was told of it: whoever comes makes a try of his own.
-            Err(failure) if bet.is_some() => tracing::debug!("ahead of readers: {failure}"),
+            Err(failure) if bet.is_some() => debug!("ahead of readers: {failure}"),
             Err(failure) => {
                 lock(failures).push(now_seconds(), failure.kind, &failure.message);
                 lock(&self.failed).insert(row, (Clock::now(), failure.clone()));
@@ -233,8 +233,10 @@ impl FieldReader {
             if let Some(bet) = known.bet.take() {
                 bet.won();
             }
+            debug!("row {row} is being read for another request already: waits for that");
             return Read::Later(known.flight.clone());
         }
+        debug!("row {row} is read for this request");
         // A flight that landed between the two locks has left its field in the cache.
         if let Some(field) = from_memory() {
             return Read::Now(Ok(field));
@@ -429,11 +431,13 @@ impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
+        // One lock at a time, each let go at once: reads and landings take several, in an order of their own.
         let (failures, recent_failures) = {
-            // Let go at once: a landing takes this lock with that of the flights in hand.
             let log = lock(&self.failures);
             (log.total(), log.recent())
         };
+        let cached_bytes = lock(&self.shared.cache).bytes();
+        let in_flight = lock(&self.shared.flights).len() as u64;
         let (ahead_standing_bytes, ahead_lost_bytes) = self.bets.in_vain();
         let (memory_bytes, memory_peak_bytes) = self.budget.used();
         Statistics {
@@ -443,10 +447,10 @@ impl FieldReader {
             ahead_standing_bytes,
             ahead_lost_bytes,
             failures,
-            cached_bytes: lock(&self.shared.cache).bytes(),
+            cached_bytes,
             memory_bytes,
             memory_peak_bytes,
-            in_flight: lock(&self.shared.flights).len() as u64,
+            in_flight,
             recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             healing: self.source.healer.statistics(),

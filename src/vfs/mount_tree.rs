@@ -258,7 +258,7 @@ impl MountTree {
         &self,
         address: Address,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         if address.local != 0 {
             return Err(Missing::NotADirectory);
@@ -284,7 +284,7 @@ impl MountTree {
         &self,
         address: Address,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let place = Place::of(address.local).ok_or(Missing::NoSuchInode)?;
         if !place.is_directory() {
@@ -310,7 +310,7 @@ impl MountTree {
                 next_offset: number,
                 inode: Address { local, ..address }.inode(),
                 kind,
-                name,
+                name: &name,
             };
             if !sink(entry) {
                 break;
@@ -454,7 +454,7 @@ impl Tree for MountTree {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let address = Address::of(directory);
         if address.store == 0 {

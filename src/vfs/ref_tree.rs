@@ -17,7 +17,7 @@ use super::tree::{
 };
 use crate::refs::{ArrayInfo, Kind, Node, Target};
 use crate::store::{Read, RefKey, RefReader};
-use crate::zarr::key::{chunk_key, parse_chunk_key};
+use crate::zarr::key::{ChunkKeys, parse_chunk_key};
 
 /// How long the kernel may keep what never changes, and the rest.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -234,7 +234,7 @@ impl RefTree {
         number: usize,
         node: &Node,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) {
         let mut at = 0_u64;
         let mut put = |inode: Inode, kind: NodeKind, name: &str| {
@@ -244,7 +244,7 @@ impl RefTree {
                     next_offset: at,
                     inode,
                     kind,
-                    name: name.to_owned(),
+                    name,
                 })
         };
         for (local, (name, _)) in (1..).zip(&node.documents) {
@@ -270,6 +270,7 @@ impl RefTree {
         };
         let before = at;
         let next = std::cell::Cell::new(offset.saturating_sub(before));
+        let mut keys = ChunkKeys::new(&info.grid);
         let mut entry = |chunk: u64| {
             next.set(chunk + 1);
             sink(Entry {
@@ -277,9 +278,9 @@ impl RefTree {
                 inode: inode_of(number, FIRST_CHUNK + chunk),
                 kind: NodeKind::File,
                 name: if info.shape.is_empty() {
-                    "0".to_owned()
+                    "0"
                 } else {
-                    chunk_key(chunk, &info.grid)
+                    keys.key(chunk)
                 },
             })
         };
@@ -395,7 +396,7 @@ impl Tree for RefTree {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let (number, local) = split(directory).ok_or(Missing::NoSuchInode)?;
         if local != 0 {
@@ -407,7 +408,7 @@ impl Tree for RefTree {
                     next_offset: 1,
                     inode: inode_of(STATUS, 1),
                     kind: NodeKind::File,
-                    name: STATUS_FILE.to_owned(),
+                    name: STATUS_FILE,
                 });
             }
             return Ok(());

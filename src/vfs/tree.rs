@@ -50,7 +50,7 @@ pub struct Attributes {
 
 /// One name of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// Cookie to resume the listing after this entry (its position + 1).
     pub next_offset: u64,
     /// The node.
@@ -58,7 +58,7 @@ pub struct Entry {
     /// Directory or file.
     pub kind: NodeKind,
     /// File name, without `.` and `..`, which the adapter adds.
-    pub name: String,
+    pub name: &'a str,
 }
 
 /// Why a metadata call found nothing.
@@ -133,7 +133,7 @@ pub trait Tree: Send + Sync + 'static {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing>;
 
     /// Called when a file is opened; a hint, must not block.

@@ -1,6 +1,8 @@
 """What an operator sees: status, counters, and one id from the kernel's request to the HTTP request."""
 
+import concurrent.futures
 import json
+import os
 import pathlib
 import re
 import socket
@@ -118,3 +120,19 @@ def test_one_id_leads_from_the_kernels_request_to_the_http_request(table, mount,
     same = [line for line in log.splitlines() if f"read{{id={found[1]} inode={found[2]}}}" in line]
     assert any("asked" in line and "offset=" in line for line in same), "the kernel's request"
     assert any("answered" in line and "status=206" in line for line in same), "the answer's head and body"
+
+
+def test_a_reader_that_joins_a_read_is_led_to_it(table, mount, http, monkeypatch):
+    monkeypatch.setenv("RUST_LOG", "gribfs=debug")
+    mounted = mount(table, "--look-ahead", "0", foreground=True)
+    http.fault(F006, "slow")
+    descriptor = os.open(chunk(mounted / "run_time.zarr", "t2m"), os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda offset: os.pread(descriptor, 4096, offset), [0, 16384]))
+    os.close(descriptor)
+    assert [len(part) for part in parts] == [4096, 4096] and len(http.of(F006)) == 1
+    log = mounted.log()
+    (first,) = re.findall(r"read\{id=(\d+) .*row (\d+) is read for this request", log)
+    (joined,) = re.findall(r"read\{id=(\d+) .*row (\d+) is being read for another request", log)
+    assert first[0] != joined[0] and first[1] == joined[1]

@@ -50,7 +50,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
         ],
-        &["rustix", "tokio"],
+        &["libc", "rayon", "rustix", "tokio"],
     ),
     (
         "vfs",
@@ -128,6 +128,7 @@ const FENCED: &[&str] = &[
     "object_store",
     "parquet",
     "png",
+    "rayon",
     "reqwest",
     "rustix",
     "rustls",

@@ -222,7 +222,7 @@ impl Tree for FakeTree {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         match self.node(directory)?.does {
             Does::ComputedDirectory => {
@@ -231,7 +231,7 @@ impl Tree for FakeTree {
                         next_offset: index + 1,
                         inode: COMPUTED + index,
                         kind: NodeKind::File,
-                        name: index.to_string(),
+                        name: &index.to_string(),
                     });
                     if !more {
                         break;
@@ -249,7 +249,7 @@ impl Tree for FakeTree {
                         next_offset: index as u64 + 1,
                         inode,
                         kind: self.attributes(inode)?.kind,
-                        name: node.name.clone(),
+                        name: &node.name,
                     });
                     if !more {
                         break;
@@ -262,7 +262,7 @@ impl Tree for FakeTree {
                     next_offset: 1,
                     inode: 77,
                     kind: NodeKind::File,
-                    name: "one".into(),
+                    name: "one",
                 };
                 assert!(sink(entry));
                 panic!("planted in a listing");
