@@ -222,7 +222,7 @@ impl Tree for Nothing {
         Err(Missing::IsADirectory)
     }
 
-    fn read(&self, _inode: Inode, _offset: u64, _size: usize) -> Answer {
+    fn read(&self, _inode: Inode, _offset: u64, _size: usize) -> Answer<'_> {
         Answer::Now(Ok(Bytes::new()))
     }
 

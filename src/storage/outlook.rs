@@ -67,9 +67,16 @@ fn s3(config: &StorageConfig) -> (bool, String) {
             return (true, format!("{variable} of the environment"));
         }
     }
-    let text =
-        "none; known public buckets need none, for others an instance's role would be asked for";
-    (false, text.to_owned())
+    let disabled = environment
+        .get(INSTANCE_METADATA_DISABLED)
+        .is_some_and(|word| word.eq_ignore_ascii_case("true"));
+    let others = if disabled {
+        format!("{INSTANCE_METADATA_DISABLED} keeps others closed")
+    } else {
+        "for others an instance's role would be asked for".to_owned()
+    };
+    let text = format!("none; known public buckets need none, {others}");
+    (false, text)
 }
 
 fn gs(config: &StorageConfig) -> (bool, String) {
