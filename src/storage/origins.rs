@@ -39,14 +39,14 @@ const AWS_CREDENTIALS: &[&str] = &[
 /// Where the role of an instance is asked for, if not at the usual address.
 const INSTANCE_METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 /// `true` where the instance must not be asked.
-const INSTANCE_METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
-const GOOGLE_CREDENTIALS: &[&str] = &[
+pub(super) const INSTANCE_METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+pub(super) const GOOGLE_CREDENTIALS: &[&str] = &[
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_SERVICE_ACCOUNT",
     "GOOGLE_SERVICE_ACCOUNT_PATH",
     "GOOGLE_SERVICE_ACCOUNT_KEY",
 ];
-const AZURE_CREDENTIALS: &[&str] = &[
+pub(super) const AZURE_CREDENTIALS: &[&str] = &[
     "AZURE_STORAGE_ACCOUNT_KEY",
     "AZURE_STORAGE_ACCESS_KEY",
     "AZURE_STORAGE_MASTER_KEY",

@@ -250,6 +250,10 @@ impl FieldReader {
         if let Some(field) = from_memory() {
             return Read::Now(Ok(field));
         }
+        if let Some(failure) = ReadFailure::of_spent(self.storage()) {
+            lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
+            return Read::Now(Err(failure));
+        }
         self.bets.read(self.source.sizes(row).message);
         let flight = self.depart(row, None);
         let departed = InFlight {
@@ -271,7 +275,7 @@ impl FieldReader {
         waited: bool,
         row_of: impl Fn(u64) -> Option<RowId>,
     ) {
-        if self.look_ahead == 0 {
+        if self.look_ahead == 0 || self.storage().spent().is_some() {
             return;
         }
         let mut walks = lock(&self.walks);

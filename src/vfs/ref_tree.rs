@@ -15,6 +15,7 @@ use super::metrics::metrics;
 use super::status::{disk, failures, origins};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
+    Usage,
 };
 use crate::refs::{ArrayInfo, Kind, Node, Target};
 use crate::store::{Read, RefKey, RefReader};
@@ -43,6 +44,7 @@ pub struct RefTree {
     mounted: Clock,
     /// The files of `.gribfs` as last made: a reader's pieces come from one.
     status: Mutex<[Option<(Clock, Bytes)>; STATUS_FILES.len()]>,
+    usage: Usage,
     totals: (u64, u64),
 }
 
@@ -83,6 +85,7 @@ impl RefTree {
             modified_seconds,
             mounted: Clock::now(),
             status: Mutex::default(),
+            usage: Usage::default(),
             totals: (bytes, files),
         }
     }
@@ -214,6 +217,7 @@ impl RefTree {
             .collect();
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
             "source": self.source,
             "arrays": set.arrays().count(),
             "notes": set.notes,
@@ -221,6 +225,7 @@ impl RefTree {
             "first_defects": defects,
             "uptime_seconds": self.mounted.elapsed().as_secs(),
             "chunks_read": statistics.fields,
+            "readers": self.usage.most(),
             "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
             "in_flight": statistics.in_flight,
             "memory": { "bytes": statistics.memory_bytes, "peak_bytes": statistics.memory_peak_bytes },
@@ -503,6 +508,10 @@ impl Tree for RefTree {
                 }
             }
         }
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        Some(&self.usage)
     }
 
     fn totals(&self) -> (u64, u64) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+pub use super::usage::Usage;
 pub use crate::store::{FailureKind, ReadFailure};
 
 /// Number of a node. Computed from what the node is, stable for the life of the mount; the root is [`ROOT`].
@@ -143,6 +144,11 @@ pub trait Tree: Send + Sync + 'static {
 
     /// `size` bytes of a file from `offset`; fewer only at its end, none past it.
     fn read(&self, inode: Inode, offset: u64, size: usize) -> Answer;
+
+    /// Where it is noted who reads how much, if the tree shows that.
+    fn usage(&self) -> Option<&Usage> {
+        None
+    }
 
     /// Total bytes and number of files shown, for `statfs`; local and constant-time.
     fn totals(&self) -> (u64, u64);

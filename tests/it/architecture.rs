@@ -98,7 +98,14 @@ const HOUSE: &[Rule] = &[
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "libc", "tokio"],
+        &[
+            "clap",
+            "clap_complete",
+            "clap_mangen",
+            "indicatif",
+            "libc",
+            "tokio",
+        ],
     ),
 ];
 
@@ -108,6 +115,8 @@ const FENCED: &[&str] = &[
     "arrow_schema",
     "chrono",
     "clap",
+    "clap_complete",
+    "clap_mangen",
     "fuser",
     "gribberish",
     "http_body_util",

@@ -75,13 +75,14 @@ pub(crate) fn pattern(length: usize) -> Bytes {
 /// Size of `chunk`: no multiple of anything.
 pub(crate) const CHUNK_BYTES: usize = 4 * 1024 * 1024 + 123;
 
-pub(crate) const FAILURES: [(FailureKind, &str, i32); 7] = [
+pub(crate) const FAILURES: [(FailureKind, &str, i32); 8] = [
     (FailureKind::Unavailable, "unavailable", libc::EIO),
     (FailureKind::Forbidden, "forbidden", libc::EACCES),
     (FailureKind::Changed, "changed", libc::ESTALE),
     (FailureKind::TimedOut, "timed_out", libc::ETIMEDOUT),
     (FailureKind::Invalid, "invalid", libc::EIO),
     (FailureKind::Pending, "pending", libc::EIO),
+    (FailureKind::Spent, "spent", libc::EDQUOT),
     (FailureKind::Internal, "internal", libc::EIO),
 ];
 
