@@ -12,6 +12,7 @@ macro_rules! say {
 }
 
 mod allocator;
+mod copy;
 mod demo;
 mod demo_archive;
 mod export;
@@ -60,6 +61,8 @@ enum Command {
     Mount(mount::MountArgs),
     /// Unmount a directory
     Umount(umount::UmountArgs),
+    /// Stream a slice of a table into a compressed Zarr, on disk or in a bucket
+    Copy(copy::CopyArgs),
     /// Tell what is in a table
     Info(info::InfoArgs),
     /// Write references to a slice of a table for programs that read kerchunk's formats
@@ -149,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Index(args) => index::run(&args),
         Command::Mount(args) => mount::run(&args),
         Command::Umount(args) => umount::run(&args),
+        Command::Copy(args) => copy::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),

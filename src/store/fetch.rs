@@ -325,7 +325,7 @@ impl Source {
     }
 
     /// The cells of the rows that are wanted of a field, if they are few of a large message.
-    fn few_cells(&self, at: &Located) -> Option<Range<usize>> {
+    pub(super) fn few_cells(&self, at: &Located) -> Option<Range<usize>> {
         let delivered = at
             .section3()
             .ok()
