@@ -15,7 +15,8 @@ use super::view::ViewArgs;
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config::{self, StorageSettings};
 use crate::copy::{
-    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Rounding, lengths,
+    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Rounding,
+    lengths,
 };
 use crate::dataset::archive::{RowSource, rows_of};
 use crate::dataset::{Archive, Collection};
@@ -58,11 +59,11 @@ pub(super) struct CopyArgs {
     /// Compression: none, zstd[:LEVEL], gzip[:LEVEL], blosc[:lz4|zstd[:LEVEL]] (with a shuffle of bits)
     #[arg(long, value_name = "CODEC", default_value_t)]
     codec: Codec,
-    /// Keep so many bits of the mantissa (1 to 23); the values are rounded to nearest
-    #[arg(long, value_name = "N")]
+    /// Round to so many bits of the mantissa (1 to 23), or (auto) to what the packing of each message tells apart
+    #[arg(long, value_name = "auto|N")]
     round_bits: Option<Rounding>,
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
-    #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"], conflicts_with_all = ["chunks", "shards"])]
+    #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
     append: Option<String>,
     /// Do nothing if the destination is complete already
     #[arg(long)]
@@ -136,7 +137,9 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     let view = StoreView::new(kind, Arc::new(collection), args.view.best());
     let copy = Copy::new(settings, view, reader, writer.clone());
     if args.dry_run {
-        let plan = runtime.block_on(copy.plan()).map_err(|error| failure(&error))?;
+        let plan = runtime
+            .block_on(copy.plan())
+            .map_err(|error| failure(&error))?;
         tell_plan(&plan, kind, &destination);
         return Ok(0);
     }
@@ -150,7 +153,13 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     let report = done.map_err(|error| failure(&error))?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &args.report {
-        let text = report_json(&report, args, kind, (storage.counters(), writer.counters()), seconds);
+        let text = report_json(
+            &report,
+            args,
+            kind,
+            (storage.counters(), writer.counters()),
+            seconds,
+        );
         std::fs::write(path, format!("{text:#}\n"))
             .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     }
@@ -294,7 +303,10 @@ fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {
         bytes_text(plan.message_bytes),
     );
     if plan.missing > 0 {
-        say!("  {} known not to be readable", count_text(plan.missing, "field"));
+        say!(
+            "  {} known not to be readable",
+            count_text(plan.missing, "field")
+        );
     }
     say!(
         "{destination}: {}, {} before compression",

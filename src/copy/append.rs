@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::codec::{Codec, Encoder};
 use super::layout::{Fields, Layout, Target};
 use super::report::CopyError;
-use super::round::ROUNDED;
+use super::round::{ROUNDED, ROUNDED_TO_PACKING};
 use crate::location::Location;
 use crate::storage::{ErrorKind, Storage};
 use crate::zarr::Format;
 use crate::zarr::key::{chunk_key, chunk_positions};
 use crate::zarr::metadata::{ARRAY, ATTRIBUTES};
-use crate::zarr::model::{Array, Content};
+use crate::zarr::model::{Array, Content, DataType, Fill};
 
 /// Largest chunk file of a coordinate.
 const MAX_COORDINATE: u64 = 1 << 30;
@@ -49,10 +49,20 @@ pub(super) async fn extend(
     dimension: &str,
     (storage, destination): (&Storage, &Location),
 ) -> Result<(), CopyError> {
-    let fail = |what: String| CopyError::Append(what);
+    let fail = CopyError::Append;
     let documents = root
-        .get(if format == Format::V2 { "metadata" } else { "consolidated_metadata" })
-        .map(|inner| if format == Format::V2 { inner } else { inner.get("metadata").unwrap_or(inner) })
+        .get(if format == Format::V2 {
+            "metadata"
+        } else {
+            "consolidated_metadata"
+        })
+        .map(|inner| {
+            if format == Format::V2 {
+                inner
+            } else {
+                inner.get("metadata").unwrap_or(inner)
+            }
+        })
         .filter(|inner| inner.is_object())
         .ok_or_else(|| {
             fail(format!(
@@ -107,15 +117,22 @@ pub(super) async fn extend(
             Format::V2 => documents.get(format!("{}/{ATTRIBUTES}", target.path)),
             Format::V3 => found.get("attributes"),
         };
-        let bits = attributes.and_then(|attributes| attributes.get(ROUNDED));
-        if target.fields.is_some() && bits != target.array.attributes.get(ROUNDED) {
+        let same = |name: &str| {
+            attributes.and_then(|attributes| attributes.get(name))
+                == target.array.attributes.get(name)
+        };
+        if target.fields.is_some() && !(same(ROUNDED) && same(ROUNDED_TO_PACKING)) {
             return Err(fail(format!(
                 "{} was rounded otherwise: give the same --round-bits",
                 target.path
             )));
         }
         adopt(target, found, format)?;
-        let at = target.array.dimensions.iter().position(|name| name == dimension);
+        let at = target
+            .array
+            .dimensions
+            .iter()
+            .position(|name| name == dimension);
         let shape = numbers(found.get("shape"));
         check_shape(target, &shape, at)?;
         let Some(at) = at else {
@@ -185,7 +202,9 @@ fn adopt(target: &mut Target, document: &Value, format: Format) -> Result<(), Co
             (document.get("chunks"), Codec::of_v2(compressor), None)
         }
         Format::V3 => {
-            let grid = document.get("chunk_grid").and_then(|grid| grid.get("configuration"));
+            let grid = document
+                .get("chunk_grid")
+                .and_then(|grid| grid.get("configuration"));
             let chain = document.get("codecs").unwrap_or(&Value::Null);
             let (codec, inner) = Codec::of_v3(chain);
             (grid.and_then(|grid| grid.get("chunk_shape")), codec, inner)
@@ -195,6 +214,16 @@ fn adopt(target: &mut Target, document: &Value, format: Format) -> Result<(), Co
     let chunks = numbers(chunks);
     if chunks.len() != target.array.shape.len() || chunks.contains(&0) {
         return Err(fail("the store's array has other dimensions"));
+    }
+    // Gaps of the old part stay gaps, though the new part has none.
+    let fill = match format {
+        Format::V2 => document.get("fill_value"),
+        Format::V3 => document
+            .get("attributes")
+            .and_then(|all| all.get("_FillValue")),
+    };
+    if let (DataType::Int64, Some(fill)) = (target.array.data_type, fill.and_then(Value::as_i64)) {
+        target.array.fill = Fill::Integer(fill);
     }
     target.array.chunks = chunks;
     target.codec = codec;
@@ -305,7 +334,9 @@ fn spread(array: &Array, linear: u64, piece: &[u8], whole: &mut [u8], item: usiz
             let of = |list: &[u64]| list.get(axis).copied().unwrap_or(0);
             let position = of(&at) * of(&array.chunks) + of(&within);
             let length = of(&array.shape);
-            to = to.filter(|_| position < length).map(|to| to * length + position);
+            to = to
+                .filter(|_| position < length)
+                .map(|to| to * length + position);
         }
         let place = to
             .and_then(|to| usize::try_from(to).ok())

@@ -175,7 +175,8 @@ impl Shape {
                 break;
             }
             let from = row * self.face.1 + column;
-            if let (Some(values), Some(out)) = (field.get(from..from + width), out.get_mut(..width)) {
+            if let (Some(values), Some(out)) = (field.get(from..from + width), out.get_mut(..width))
+            {
                 out.copy_from_slice(values);
             }
         }
@@ -195,7 +196,8 @@ fn nameless(directory: &Path) -> io::Result<File> {
         .write(true)
         .create_new(true)
         .open(&path);
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let file = file.map_err(named)?;
     std::fs::remove_file(&path).map_err(named)?;
     Ok(file)
@@ -256,7 +258,9 @@ mod tests {
         assert_eq!(fields.block_grid(), [2]);
         let cells = |fields: &Fields, block| -> Vec<(usize, u64, Option<u64>)> {
             let cells = fields.cells(&[block]).into_iter();
-            cells.map(|cell| (cell.slot, cell.linear, cell.source)).collect()
+            cells
+                .map(|cell| (cell.slot, cell.linear, cell.source))
+                .collect()
         };
         assert_eq!(cells(&fields, 0), [(0, 0, Some(0)), (1, 1, Some(1))]);
         assert_eq!(cells(&fields, 1), [(0, 2, Some(2))]);

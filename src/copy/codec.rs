@@ -223,7 +223,8 @@ impl Encoder {
             DataType::Int32 => (ZarrsType::Int32, FillValue::from(0_i32)),
             DataType::Int64 => (ZarrsType::Int64, FillValue::from(integer_fill(array.fill))),
         };
-        let chunk = ChunkRepresentation::new(shape, data_type, fill).map_err(|error| failed(&error))?;
+        let chunk =
+            ChunkRepresentation::new(shape, data_type, fill).map_err(|error| failed(&error))?;
         Ok(Self { chain, chunk })
     }
 
@@ -260,7 +261,12 @@ mod tests {
     use super::*;
 
     const ALL: [&str; 6] = [
-        "none", "zstd:3", "gzip:5", "blosc:lz4:5", "blosc:zstd:3", "zstd:22",
+        "none",
+        "zstd:3",
+        "gzip:5",
+        "blosc:lz4:5",
+        "blosc:zstd:3",
+        "zstd:22",
     ];
 
     #[test]
@@ -273,7 +279,15 @@ mod tests {
             let shard = codec.v3_chain(4, Some(&[1, 2]));
             assert_eq!(Codec::of_v3(&shard), (Some(codec), Some(vec![1, 2])));
         }
-        for text in ["", "lz4", "zstd:0", "gzip:10", "blosc:lz4:0", "blosc:snappy", "none:1"] {
+        for text in [
+            "",
+            "lz4",
+            "zstd:0",
+            "gzip:10",
+            "blosc:lz4:0",
+            "blosc:snappy",
+            "none:1",
+        ] {
             assert!(text.parse::<Codec>().is_err(), "{text}");
         }
         assert_eq!(Codec::of_v2(&json!({ "id": "bz2", "level": 1 })), None);
@@ -291,7 +305,9 @@ mod tests {
             attributes: serde_json::Map::new(),
             content: crate::zarr::model::Content::Fields { group: 0, array: 0 },
         };
-        let values: Vec<u8> = (0..24_u8).flat_map(|at| f32::from(at).to_le_bytes()).collect();
+        let values: Vec<u8> = (0..24_u8)
+            .flat_map(|at| f32::from(at).to_le_bytes())
+            .collect();
         for text in ALL {
             for inner in [None, Some([2, 3].as_slice())] {
                 let encoder = Encoder::new(&array, text.parse().unwrap(), inner).unwrap();

@@ -38,33 +38,38 @@ pub(super) fn documents(root: &Group, targets: &[Target], format: Format) -> Vec
             groups.push((name, metadata_v3::group_document(&inner)));
         }
     });
-    // The root is visited first and written last.
-    groups.reverse();
     let all: Map<String, Value> = groups
         .iter()
         .chain(&arrays)
         .map(|(name, document)| (name.clone(), document.clone()))
         .collect();
+    let mut prefixes = Vec::new();
+    each_group(root, "", &mut |prefix, _| prefixes.push(prefix.to_owned()));
+    // The root is visited first and written last.
+    prefixes.reverse();
+    groups.reverse();
     let mut written = Vec::new();
     match format {
         Format::V2 => {
             written.extend(arrays);
             written.extend(groups);
-            let consolidated = json!({ "zarr_consolidated_format": 1, "metadata": all });
-            written.push((CONSOLIDATED.to_owned(), consolidated));
+            for prefix in prefixes {
+                let metadata = below(&all, &prefix);
+                let document = json!({ "zarr_consolidated_format": 1, "metadata": metadata });
+                written.push((format!("{prefix}{CONSOLIDATED}"), document));
+            }
         }
         Format::V3 => {
-            let file = |name: &str| match name {
-                "" => metadata_v3::DOCUMENT.to_owned(),
-                name => format!("{name}/{}", metadata_v3::DOCUMENT),
-            };
-            for (name, document) in arrays.into_iter().chain(groups) {
-                let document = if name.is_empty() {
-                    root_v3(document, &all)
-                } else {
-                    document
-                };
-                written.push((file(&name), document));
+            let file = metadata_v3::DOCUMENT;
+            for (name, document) in arrays {
+                written.push((format!("{name}/{file}"), document));
+            }
+            for (prefix, (_, mut document)) in prefixes.into_iter().zip(groups) {
+                let consolidated = json!({
+                    "kind": "inline", "must_understand": false, "metadata": below(&all, &prefix),
+                });
+                set(&mut document, "consolidated_metadata", consolidated);
+                written.push((format!("{prefix}{file}"), document));
             }
         }
     }
@@ -92,19 +97,21 @@ fn array_v3(target: &Target) -> Value {
     let mut document = metadata_v3::array_document(&target.array);
     let item_bytes = target.array.data_type.size();
     let inner = target.inner_chunks.as_deref();
-    set(&mut document, "codecs", target.codec.v3_chain(item_bytes, inner));
+    set(
+        &mut document,
+        "codecs",
+        target.codec.v3_chain(item_bytes, inner),
+    );
     document
 }
 
-fn root_v3(mut document: Value, all: &Map<String, Value>) -> Value {
-    let below: Map<String, Value> = all
-        .iter()
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(name, document)| (name.clone(), document.clone()))
-        .collect();
-    let consolidated = json!({ "kind": "inline", "must_understand": false, "metadata": below });
-    set(&mut document, "consolidated_metadata", consolidated);
-    document
+/// The documents below a group, by their names from there.
+fn below(all: &Map<String, Value>, prefix: &str) -> Map<String, Value> {
+    let inside = all.iter().filter_map(|(name, document)| {
+        let name = name.strip_prefix(prefix).filter(|name| !name.is_empty())?;
+        Some((name.to_owned(), document.clone()))
+    });
+    inside.collect()
 }
 
 fn set(document: &mut Value, key: &str, value: Value) {

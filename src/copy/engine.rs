@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use super::state::State;
 use crate::dataset::archive::RowId;
 use crate::slices::StoreView;
 use crate::storage::Storage;
-use crate::store::BulkReader;
+use crate::store::{BulkField, BulkReader, MessagePlace};
 use crate::zarr::key::chunk_positions;
 
 /// Batches under way at once, if memory allows: enough for a long line to be full while cores are busy.
@@ -111,12 +112,8 @@ impl Engine {
         let mut kept = 0_u64;
         for portion in 0..plan::portions(&self.layout) {
             let engine = Arc::clone(self);
-            let listed = tokio::task::spawn_blocking(move || {
-                plan::blocks(&engine.view, &engine.layout, portion)
-            });
-            let all = listed
-                .await
-                .map_err(|error| CopyError::Internal(error.to_string()))?;
+            let listing = move || plan::blocks(&engine.view, &engine.layout, portion);
+            let all = on_a_thread(listing).await?;
             let mut wanted = Vec::new();
             for block in all {
                 if self.is_done(&block).await? {
@@ -156,13 +153,20 @@ impl Engine {
             return Ok(false);
         }
         let state = self.state.lock().await;
-        let mut cells = block.rows.iter().map(|(_, _, linear)| cell_name(target, fields, *linear));
+        let mut cells = block
+            .rows
+            .iter()
+            .map(|(_, _, linear)| cell_name(target, fields, *linear));
         Ok(!cells.any(|cell| state.missing.contains_key(&cell)))
     }
 
     /// Memory for the blocks of a batch; one that does not fit gets what there is, and goes to disk.
     async fn room(&self, batch: &Batch) -> Result<OwnedSemaphorePermit, CopyError> {
-        let bytes: u64 = batch.blocks.iter().map(|block| held(block, &self.layout)).sum();
+        let bytes: u64 = batch
+            .blocks
+            .iter()
+            .map(|block| held(block, &self.layout))
+            .sum();
         let units = bytes.div_ceil(UNIT).min(self.block_units);
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.blocks).acquire_many_owned(units).await;
@@ -174,14 +178,21 @@ impl Engine {
         batch: Batch,
         permit: OwnedSemaphorePermit,
     ) -> Result<(), CopyError> {
-        let bytes: u64 = batch.blocks.iter().map(|block| held(block, &self.layout)).sum();
+        let bytes: u64 = batch
+            .blocks
+            .iter()
+            .map(|block| held(block, &self.layout))
+            .sum();
         let in_memory = bytes <= self.block_units * UNIT;
         let mut opened: Vec<Option<Open>> = Vec::new();
         let mut users: HashMap<RowId, Vec<(usize, usize, u64)>> = HashMap::new();
         let mut finishing: JoinSet<Result<(), CopyError>> = JoinSet::new();
         for (number, block) in batch.blocks.into_iter().enumerate() {
             for (row, slot, linear) in &block.rows {
-                users.entry(*row).or_default().push((number, *slot, *linear));
+                users
+                    .entry(*row)
+                    .or_default()
+                    .push((number, *slot, *linear));
             }
             let open = self.open(block, in_memory).await?;
             if open.left == 0 {
@@ -193,8 +204,12 @@ impl Engine {
         }
         let limit = self.limits().messages;
         // One group ahead, so that the line is not idle while the fields of the last one are put away.
-        let mut reads = futures::stream::iter(groups(&batch.places, limit))
-            .map(|group| self.reader.read(group))
+        let places = Arc::new(batch.places);
+        let mut reads = futures::stream::iter(groups(&places, limit))
+            .map(|group| {
+                let (reader, places) = (self.reader.clone(), Arc::clone(&places));
+                async move { reader.read(places.get(group).unwrap_or_default()).await }
+            })
             .buffered(2);
         while let Some(mut arrivals) = reads.next().await {
             while let Some((row, field)) = arrivals.next().await {
@@ -274,21 +289,23 @@ impl Engine {
         Ok(())
     }
 
-    async fn put(&self, open: &mut Open, slot: usize, field: &Bytes) -> Result<(), CopyError> {
+    async fn put(&self, open: &mut Open, slot: usize, field: &BulkField) -> Result<(), CopyError> {
+        let rounding = self.settings.rounding;
+        let field = field.clone();
         match &mut open.body {
+            Body::Direct(place) if rounding == Rounding::None => *place = Some(field.bytes),
             Body::Direct(place) => {
-                *place = Some(field.clone());
-                Ok(())
+                let work = move || little_endian(&rounded(&field, rounding));
+                *place = Some(on_a_thread(work).await?);
             }
             Body::Assembled(assembly) => {
-                let (assembly, field) = (Arc::clone(assembly), field.clone());
-                let work = move || lock(&assembly).put(slot, &values(&field));
-                let put = tokio::task::spawn_blocking(work)
-                    .await
-                    .map_err(|error| CopyError::Internal(error.to_string()))?;
-                put.map_err(|error| CopyError::Scratch(error.to_string()))
+                let assembly = Arc::clone(assembly);
+                let work = move || lock(&assembly).put(slot, &rounded(&field, rounding));
+                let put = on_a_thread(work).await?;
+                put.map_err(|error| CopyError::Scratch(error.to_string()))?;
             }
         }
+        Ok(())
     }
 
     /// Encodes and writes what has come of a block; what has not is noted first.
@@ -310,10 +327,9 @@ impl Engine {
                     let permit = Arc::clone(&engine.cores).acquire_owned().await;
                     let encoding = Arc::clone(&engine);
                     let work = move || encoding.encode(number, &source, tile);
-                    let encoded = tokio::task::spawn_blocking(work).await;
+                    let encoded = on_a_thread(work).await;
                     drop(permit);
-                    let encoded =
-                        encoded.map_err(|error| CopyError::Internal(error.to_string()))??;
+                    let encoded = encoded??;
                     engine.write(number, &key, encoded).await
                 }
             });
@@ -341,7 +357,9 @@ impl Engine {
         CopyProgress::add(&self.progress.missing, open.failed.len());
         // A hole is known before its chunk is there. One that closes is forgotten at the end: to try it again does no harm.
         if state.missing.keys().any(|cell| !before.contains_key(cell)) {
-            state.write(&self.storage, &self.settings.destination).await?;
+            state
+                .write(&self.storage, &self.settings.destination)
+                .await?;
         }
         Ok(())
     }
@@ -349,31 +367,27 @@ impl Engine {
     fn encode(&self, number: usize, source: &Source, tile: usize) -> Result<Bytes, CopyError> {
         let target = self.layout.targets.get(number);
         let target = target.ok_or_else(|| CopyError::Internal("no such array".to_owned()))?;
-        let encoded = match (source, self.settings.rounding) {
-            (Source::Field(field), Rounding::None) => target.encoder.encode(field),
-            (source, rounding) => {
-                let mut values = match source {
-                    Source::Field(field) => values(field).into_owned(),
-                    Source::Assembly(assembly) => lock(assembly)
-                        .take(tile)
-                        .map_err(|error| CopyError::Scratch(error.to_string()))?,
-                };
-                if let Rounding::Bits(keep) = rounding {
-                    round(&mut values, keep);
+        let encoded = match source {
+            Source::Field(field) => target.encoder.encode(field),
+            Source::Assembly(assembly) => {
+                let values = lock(assembly).take(tile);
+                let values = values.map_err(|error| CopyError::Scratch(error.to_string()))?;
+                if cfg!(target_endian = "little") {
+                    target.encoder.encode(bytemuck::cast_slice(&values))
+                } else {
+                    target.encoder.encode(&little_endian(&values))
                 }
-                if cfg!(target_endian = "big") {
-                    for value in &mut values {
-                        *value = f32::from_bits(value.to_bits().to_le());
-                    }
-                }
-                target.encoder.encode(bytemuck::cast_slice(&values))
             }
         };
         encoded.map_err(|error| CopyError::Layout(error.into()))
     }
 
     async fn write(&self, number: usize, key: &str, bytes: Bytes) -> Result<(), CopyError> {
-        let path = self.layout.targets.get(number).map(|target| target.path.as_str());
+        let path = self
+            .layout
+            .targets
+            .get(number)
+            .map(|target| target.path.as_str());
         let name = format!("/{}/{key}", path.unwrap_or_default());
         let place = self.settings.destination.with_suffix(&name);
         CopyProgress::add(&self.progress.written, bytes.len());
@@ -406,21 +420,44 @@ fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
     Cow::Owned(items.iter().map(|item| f32::from_le_bytes(*item)).collect())
 }
 
+/// Values as little-endian bytes.
+fn little_endian(values: &[f32]) -> Bytes {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    bytes.collect::<Vec<u8>>().into()
+}
+
+/// The values of a field, rounded as asked.
+fn rounded(field: &BulkField, rounding: Rounding) -> Cow<'_, [f32]> {
+    let mut values = values(&field.bytes);
+    if let Some(bits) = rounding.bits(&values, field.step) {
+        round(values.to_mut(), bits);
+    }
+    values
+}
+
+/// Runs what takes a while on a thread for such work.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CopyError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| CopyError::Internal(error.to_string()))
+}
+
 /// Messages in groups that fit into a limit of bytes.
-fn groups(
-    places: &[crate::store::MessagePlace],
-    limit: u64,
-) -> Vec<&[crate::store::MessagePlace]> {
+fn groups(places: &[MessagePlace], limit: u64) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let (mut from, mut bytes) = (0, 0_u64);
     for (at, place) in places.iter().enumerate() {
         if at > from && bytes + place.memory_bytes > limit {
-            groups.extend(places.get(from..at));
+            groups.push(from..at);
             (from, bytes) = (at, 0);
         }
         bytes += place.memory_bytes;
     }
-    groups.extend(places.get(from..).filter(|rest| !rest.is_empty()));
+    if from < places.len() {
+        groups.push(from..places.len());
+    }
     groups
 }
 

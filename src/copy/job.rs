@@ -13,7 +13,6 @@ use super::engine::Engine;
 use super::layout::{Layout, Target, piece};
 use super::plan;
 use super::report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
-use super::round::{ROUNDED, Rounding};
 use super::settings::CopySettings;
 use super::state::{STATE, State};
 use crate::dataset::CellState;
@@ -26,7 +25,7 @@ use crate::zarr::Format;
 use crate::zarr::key::chunk_positions;
 use crate::zarr::metadata::{CONSOLIDATED, GROUP};
 use crate::zarr::metadata_v3;
-use crate::zarr::model::{Content, DataType, Fill, Group, FILL_INT64};
+use crate::zarr::model::{Content, DataType, FILL_INT64, Fill, Group};
 
 /// Largest root document.
 const MAX_DOCUMENT: u64 = 256 << 20;
@@ -141,7 +140,9 @@ impl Copy {
         if report.fields == 0 && extends {
             report.nothing_to_do = state.missing.is_empty();
         }
-        state.write(&self.storage, &self.settings.destination).await?;
+        state
+            .write(&self.storage, &self.settings.destination)
+            .await?;
         CopyProgress::add(
             &progress.fields,
             usize::try_from(report.fields).unwrap_or(usize::MAX),
@@ -236,6 +237,14 @@ impl Copy {
     async fn existing(&self, is_ours: bool) -> Result<HashSet<String>, CopyError> {
         let destination = &self.settings.destination;
         let folder = destination.with_suffix("/");
+        let path = destination.to_path();
+        if path.as_ref().is_some_and(|path| path.is_file()) {
+            return Err(self.occupied("is a file: a store is a directory"));
+        }
+        // A listing of what is not there gives its neighbours of like names.
+        if path.is_some_and(|path| !path.exists()) {
+            return Ok(HashSet::new());
+        }
         let listed = match self.storage.list(&folder).await {
             Ok(listed) => listed,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -270,14 +279,15 @@ impl Copy {
 }
 
 /// Writes what makes the chunks a store: coordinates, then the documents, of which the root's comes last.
-async fn finish(
-    engine: &Engine,
-    extends: bool,
-    report: &mut CopyReport,
-) -> Result<(), CopyError> {
+async fn finish(engine: &Engine, extends: bool, report: &mut CopyReport) -> Result<(), CopyError> {
     let (storage, settings) = (&engine.storage, &engine.settings);
     let destination = &settings.destination;
-    for target in engine.layout.targets.iter().filter(|target| target.fields.is_none()) {
+    for target in engine
+        .layout
+        .targets
+        .iter()
+        .filter(|target| target.fields.is_none())
+    {
         if extends && target.grown.is_none() {
             continue;
         }
@@ -323,7 +333,10 @@ fn below(destination: &Location, location: &Location) -> String {
 }
 
 fn fields_of(layout: &Layout) -> impl Iterator<Item = &Target> {
-    layout.targets.iter().filter(|target| target.fields.is_some())
+    layout
+        .targets
+        .iter()
+        .filter(|target| target.fields.is_some())
 }
 
 /// Adds to the attributes of the root and of the arrays how the copy was made.
@@ -332,7 +345,7 @@ fn describe(root: &mut Group, settings: &CopySettings) {
         "source".to_owned(),
         json!("GRIB messages, decoded and written by gribfs copy"),
     );
-    let Rounding::Bits(bits) = settings.rounding else {
+    let Some((name, value)) = settings.rounding.attribute() else {
         return;
     };
     let mut open = vec![root];
@@ -340,7 +353,7 @@ fn describe(root: &mut Group, settings: &CopySettings) {
         for array in &mut group.arrays {
             if matches!(array.content, Content::Fields { .. }) {
                 let attributes = &mut array.attributes;
-                attributes.insert(ROUNDED.to_owned(), json!(bits));
+                attributes.insert(name.to_owned(), value.clone());
             }
         }
         open.extend(group.groups.iter_mut().map(|(_, inner)| inner));
@@ -352,7 +365,11 @@ fn name_missing(root: &mut Group, missing: &[MissingCell]) {
     if missing.is_empty() {
         return;
     }
-    let cells: Vec<&str> = missing.iter().take(MOST_NAMED).map(|cell| cell.cell.as_str()).collect();
+    let cells: Vec<&str> = missing
+        .iter()
+        .take(MOST_NAMED)
+        .map(|cell| cell.cell.as_str())
+        .collect();
     root.attributes
         .insert("gribfs_missing_count".to_owned(), json!(missing.len()));
     root.attributes
@@ -409,7 +426,14 @@ fn axes_digest(layout: &Layout) -> String {
 
 /// The first thing in which two copies differ.
 fn difference(one: &Value, other: &Value) -> String {
-    let keys = ["source", "codec", "zarr_format", "round_bits", "arrays", "axes"];
+    let keys = [
+        "source",
+        "codec",
+        "zarr_format",
+        "round_bits",
+        "arrays",
+        "axes",
+    ];
     let found = keys.iter().find(|key| one.get(**key) != other.get(**key));
     match found {
         Some(&"arrays") => "its arrays, shapes or chunks are others".to_owned(),
@@ -442,10 +466,16 @@ fn counted(view: &StoreView, layout: &Layout) -> CopyReport {
             report.raw_bytes += count * fields.points() * 4;
             continue;
         }
-        view.for_each_cell(fields.group, fields.number, &fields.source_grid, 0, &mut |_| {
-            count += 1;
-            true
-        });
+        view.for_each_cell(
+            fields.group,
+            fields.number,
+            &fields.source_grid,
+            0,
+            &mut |_| {
+                count += 1;
+                true
+            },
+        );
         report.arrays += 1;
         report.fields += count;
         report.raw_bytes += count * fields.points() * 4;
@@ -465,7 +495,10 @@ pub(super) fn coordinate_files(target: &Target) -> Result<Vec<(String, Bytes)>, 
     let grid = target.array.chunk_grid();
     for linear in 0..target.array.chunk_count() {
         if let Some((axis, before)) = target.grown {
-            let at = chunk_positions(linear, &grid).get(axis).copied().unwrap_or(0);
+            let at = chunk_positions(linear, &grid)
+                .get(axis)
+                .copied()
+                .unwrap_or(0);
             let chunk = target.array.chunks.get(axis).copied().unwrap_or(1);
             if (at + 1) * chunk <= before {
                 continue;

@@ -111,7 +111,11 @@ impl Fields {
         source_grid: Vec<u64>,
     ) -> Self {
         let last = shape.last().copied().unwrap_or(1);
-        let face_axes = if last == points || shape.len() < 2 { 1 } else { 2 };
+        let face_axes = if last == points || shape.len() < 2 {
+            1
+        } else {
+            2
+        };
         let lead_axes = shape.len().saturating_sub(face_axes);
         let split = |all: &[u64]| {
             let (lead, face) = all.split_at(lead_axes.min(all.len()));
@@ -146,7 +150,9 @@ impl Fields {
     /// Blocks along each leading axis.
     pub(super) fn block_grid(&self) -> Vec<u64> {
         let pairs = self.lead.iter().zip(&self.lead_chunk);
-        pairs.map(|(length, chunk)| length.div_ceil(*chunk)).collect()
+        pairs
+            .map(|(length, chunk)| length.div_ceil(*chunk))
+            .collect()
     }
 
     /// Tiles along rows and columns.
@@ -171,8 +177,12 @@ impl Fields {
     /// Bytes of a whole block in memory.
     pub(super) fn block_bytes(&self) -> u64 {
         let (rows, columns) = self.tile_grid();
-        let points = rows.saturating_mul(columns).saturating_mul(self.tile_points());
-        (points as u64).saturating_mul(self.slots() as u64).saturating_mul(4)
+        let points = rows
+            .saturating_mul(columns)
+            .saturating_mul(self.tile_points());
+        (points as u64)
+            .saturating_mul(self.slots() as u64)
+            .saturating_mul(4)
     }
 
     /// Whether each field is a chunk file by itself.
@@ -242,12 +252,14 @@ impl Layout {
         }
         let mut targets = Vec::new();
         let mut failed = None;
-        each_array(root, "", &mut |path, array| {
-            match target(path, array, settings) {
+        each_array(
+            root,
+            "",
+            &mut |path, array| match target(path, array, settings) {
                 Ok(target) => targets.push(target),
                 Err(error) => failed = failed.take().or(Some(error)),
-            }
-        });
+            },
+        );
         match failed {
             Some(error) => Err(error),
             None => Ok(Self {
@@ -274,7 +286,11 @@ fn asked(lengths: &[(String, u64)], name: &str) -> Option<u64> {
 }
 
 fn target(path: String, array: &Array, settings: &CopySettings) -> Result<Target, LayoutError> {
-    let Content::Fields { group, array: number } = array.content else {
+    let Content::Fields {
+        group,
+        array: number,
+    } = array.content
+    else {
         return coordinate(path, array, settings);
     };
     let axes = array.dimensions.iter().zip(&array.shape).zip(&array.chunks);
@@ -282,10 +298,13 @@ fn target(path: String, array: &Array, settings: &CopySettings) -> Result<Target
     let mut files = Vec::new();
     for ((name, length), own) in axes {
         // Along time-like axes a chunk may be longer than what is there yet.
-        let most = if grows(name) { u64::MAX } else { (*length).max(1) };
+        let most = if grows(name) {
+            u64::MAX
+        } else {
+            (*length).max(1)
+        };
         let chunk = asked(&settings.chunks, name).unwrap_or(*own).clamp(1, most);
         let file = match asked(&settings.shards, name) {
-            None if settings.shards.is_empty() => chunk,
             None => chunk,
             Some(shard) if shard % chunk == 0 => shard,
             // A shard as long as the axis holds all its chunks.
@@ -303,7 +322,13 @@ fn target(path: String, array: &Array, settings: &CopySettings) -> Result<Target
     }
     let inner_chunks = (!settings.shards.is_empty()).then_some(chunks);
     let points = array.chunks.iter().product();
-    let fields = Fields::of(&array.shape, &files, points, (group, number), array.chunk_grid());
+    let fields = Fields::of(
+        &array.shape,
+        &files,
+        points,
+        (group, number),
+        array.chunk_grid(),
+    );
     let array = Array {
         chunks: files,
         ..array.clone()

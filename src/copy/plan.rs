@@ -48,7 +48,10 @@ pub(super) struct Limits {
 
 /// Count of portions.
 pub(super) fn portions(layout: &Layout) -> u64 {
-    let fields = layout.targets.iter().filter_map(|target| target.fields.as_ref());
+    let fields = layout
+        .targets
+        .iter()
+        .filter_map(|target| target.fields.as_ref());
     let outermost = fields.map(|fields| fields.block_grid().first().copied().unwrap_or(1));
     outermost.max().unwrap_or(0)
 }

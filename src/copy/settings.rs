@@ -49,7 +49,11 @@ pub fn lengths(text: &str) -> Result<Lengths, String> {
     for part in text.split(',') {
         let pair = part.split_once('=');
         let length = pair.and_then(|(name, length)| {
-            let length = length.trim().parse::<u64>().ok().filter(|length| *length > 0);
+            let length = length
+                .trim()
+                .parse::<u64>()
+                .ok()
+                .filter(|length| *length > 0);
             Some((name.trim().to_owned(), length?))
         });
         let (name, length) =

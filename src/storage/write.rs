@@ -12,7 +12,7 @@ use crate::location::Location;
 
 /// Whether a write waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sync {
+enum Settled {
     Now,
     Later,
 }
@@ -28,7 +28,7 @@ impl Storage {
     /// # Errors
     /// [`StorageError`]; [`ErrorKind::Unsupported`] for `gs://` without credentials.
     pub async fn put(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
-        self.write(location, bytes, Sync::Now).await
+        self.write(location, bytes, Settled::Now).await
     }
 
     /// The same without waiting for the disk: many files, then [`Storage::settle`] once. Until then a power failure may leave files of
@@ -41,21 +41,21 @@ impl Storage {
         location: &Location,
         bytes: Bytes,
     ) -> Result<(), StorageError> {
-        self.write(location, bytes, Sync::Later).await
+        self.write(location, bytes, Settled::Later).await
     }
 
     async fn write(
         &self,
         location: &Location,
         bytes: Bytes,
-        sync: Sync,
+        settled: Settled,
     ) -> Result<(), StorageError> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let timeout = self.0.config.timeout + Duration::from_secs(size / WRITE_BYTES_PER_SECOND);
         let call = Call::new(Operation::Write, location, timeout, ANSWER_BYTES);
         self.count(call.run(async {
             if let Some(path) = file_path(location)? {
-                let now = sync == Sync::Now;
+                let now = settled == Settled::Now;
                 return self.on_disk(move || local::write(&path, &bytes, now)).await;
             }
             self.on_origin(&call, |origin| remote::put(origin, &call, bytes.clone()))

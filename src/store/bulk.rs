@@ -51,8 +51,20 @@ pub struct Place {
     at: Located,
 }
 
+/// A field that has come.
+#[derive(Clone, Debug)]
+pub struct BulkField {
+    /// Its values: little-endian float32, rows of the part delivered one after the other.
+    pub bytes: Bytes,
+    /// What one more of its packed integers is in values; `None` where the packing has no such step.
+    pub step: Option<f64>,
+}
+
+/// A row and its field, or why it cannot be had.
+type Arrival = (RowId, Result<BulkField, ReadFailure>);
+
 /// Fields as they come, each with its row.
-pub struct Arrivals(FuturesUnordered<BoxFuture<'static, (RowId, Result<Bytes, ReadFailure>)>>);
+pub struct Arrivals(FuturesUnordered<BoxFuture<'static, Arrival>>);
 
 impl std::fmt::Debug for Arrivals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,7 +74,7 @@ impl std::fmt::Debug for Arrivals {
 
 impl Arrivals {
     /// The next field, or why it cannot be had; `None` after the last.
-    pub async fn next(&mut self) -> Option<(RowId, Result<Bytes, ReadFailure>)> {
+    pub async fn next(&mut self) -> Option<Arrival> {
         self.0.next().await
     }
 }
@@ -96,11 +108,15 @@ impl BulkReader {
     pub async fn places(&self, rows: &[RowId]) -> Result<Vec<Place>, ReadFailure> {
         let mut places = Vec::with_capacity(rows.len());
         for row in rows {
-            let at = self.source.locate(*row).await.map_err(|error| ReadFailure {
-                kind: error.kind(),
-                message: format!("row {row}: {error}"),
-                object: None,
-            })?;
+            let at = self
+                .source
+                .locate(*row)
+                .await
+                .map_err(|error| ReadFailure {
+                    kind: error.kind(),
+                    message: format!("row {row}: {error}"),
+                    object: None,
+                })?;
             let sizes = self.source.sizes_of(&at);
             places.push(Place {
                 row: *row,
@@ -117,10 +133,7 @@ impl BulkReader {
     /// Why a row is known not to be readable.
     pub async fn why_pending(&self, row: RowId) -> ReadFailure {
         let (message, object) = match self.source.locate(row).await {
-            Ok(at) => (
-                why_pending(&self.source, &at),
-                object_of(&self.source, &at),
-            ),
+            Ok(at) => (why_pending(&self.source, &at), object_of(&self.source, &at)),
             Err(error) => (error.to_string(), None),
         };
         ReadFailure {
@@ -162,16 +175,23 @@ impl BulkReader {
 }
 
 /// One field, tried again after pauses where that may help.
-async fn read(source: Arc<Source>, at: Located, lease: Lease) -> Result<Bytes, ReadFailure> {
+async fn read(source: Arc<Source>, at: Located, lease: Lease) -> Result<BulkField, ReadFailure> {
     let mut pauses = PAUSES.into_iter();
     loop {
         let done = Arc::clone(&source).field(&at).await;
         let error = match done {
-            Ok(field) => return Ok(leased(field, lease)),
+            Ok(field) => {
+                return Ok(BulkField {
+                    bytes: leased(field.bytes, lease),
+                    step: field.step,
+                });
+            }
             Err(error) => error,
         };
         let again = match error.kind() {
-            FailureKind::Unavailable | FailureKind::TimedOut | FailureKind::Invalid => pauses.next(),
+            FailureKind::Unavailable | FailureKind::TimedOut | FailureKind::Invalid => {
+                pauses.next()
+            }
             FailureKind::Forbidden
             | FailureKind::Changed
             | FailureKind::Pending

@@ -28,7 +28,7 @@ mod side;
 pub mod verify;
 mod walk;
 
-pub use bulk::{Arrivals, BulkReader, Place as MessagePlace};
+pub use bulk::{Arrivals, BulkField, BulkReader, Place as MessagePlace};
 pub use disk::{DiskCache, DiskConfig, DiskStatistics};
 pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;

@@ -31,10 +31,13 @@ const OFFLINE: Duration = Duration::from_secs(30);
 /// Longest wait for the disk: one that hangs is done without.
 const DISK_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What a request under way will bring, for all who wait for it.
+type Answer = Shared<oneshot::Receiver<Result<Fetched, StorageError>>>;
+
 /// Bytes that are under way already, for those who ask for that range: several where a message holds several fields.
 #[derive(Debug)]
 struct Coming {
-    bytes: Shared<oneshot::Receiver<Result<Fetched, StorageError>>>,
+    bytes: Answer,
     /// How many have not asked yet.
     claims: usize,
 }
@@ -155,7 +158,7 @@ impl Origin {
     }
 
     /// What is under way for a range, if anything; one claim to it is used up.
-    fn claim(&self, object: u32, range: ByteRange) -> Option<Shared<oneshot::Receiver<Result<Fetched, StorageError>>>> {
+    fn claim(&self, object: u32, range: ByteRange) -> Option<Answer> {
         let mut all = self.lock_coming();
         let coming = all.get_mut(&(object, range))?;
         coming.claims = coming.claims.saturating_sub(1);

@@ -353,7 +353,7 @@ impl FieldReader {
                     let range = Place::listed(&at.row).range();
                     source.origin.expect_no_more(at.row.object, range);
                     field
-                        .map(|field| leased(field, lease))
+                        .map(|field| leased(field.bytes, lease))
                         .map_err(|error| failure(&source, &at, &error))
                 }
                 Err(error) => Err(ReadFailure {

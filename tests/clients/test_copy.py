@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import conftest
+import eccodes as ec
 import numpy as np
 import oracle
 import pytest
@@ -68,11 +69,11 @@ LAYOUTS = {
     "longer than time": ["--chunks", "time=4,step=100"],
     "tiles": ["--chunks", "latitude=25,longitude=50"],
     "all ways": ["--chunks", "time=2,step=2,latitude=40,longitude=33"],
-    "all ways with less memory than a block": ["--chunks", "time=2,step=4,latitude=40,longitude=33", "--memory", "1M", "--codec", "zstd"],
+    "all ways with less memory than a block": ["--chunks", "time=2,step=4,latitude=40,longitude=33", "--memory", "512K", "--codec", "zstd"],
     "v3": ["--zarr-format", "3"],
     "v3, all ways": ["--zarr-format", "3", "--chunks", "time=2,step=2,latitude=40,longitude=33", "--codec", "zstd:1"],
     "shards": ["--zarr-format", "3", "--chunks", "latitude=20,longitude=30", "--shards", "time=3,step=2,latitude=40,longitude=120"],
-    "shards in little memory": ["--zarr-format", "3", "--chunks", "step=2,longitude=30", "--shards", "step=4,longitude=60", "--memory", "1M", "--codec", "gzip"],
+    "shards in little memory": ["--zarr-format", "3", "--chunks", "step=2,longitude=30", "--shards", "step=4,longitude=60", "--memory", "128K", "--codec", "gzip"],
     "levels": ["--chunks", "isobaricInhPa=2"],
     "a tree": ["--layout", "flat", "--slice", "valid_time"],
 }
@@ -152,6 +153,29 @@ def test_bits_are_rounded_as_numcodecs_does(products, gribfs, tmp_path):  # noqa
 
     check_same(tmp_path / "a.zarr", product.mount / "run_time.zarr", rounded, but=["_QuantizeBitRoundNumberOfSignificantBits"])
     assert load(tmp_path / "a.zarr")["t2m"].attrs["_QuantizeBitRoundNumberOfSignificantBits"] == 7
+
+
+def test_bits_that_the_packing_does_not_tell_are_dropped(products, gribfs, tmp_path):  # noqa: F811
+    product = products("gfs")
+    steps = {}
+    for path in oracle.grib_files(ARCHIVE / "gfs.20261122/00"):
+        with open(path, "rb") as file:
+            while (handle := ec.codes_grib_new_from_file(file)) is not None:
+                step = 2.0 ** ec.codes_get(handle, "binaryScaleFactor") * 10.0 ** -ec.codes_get(handle, "decimalScaleFactor")
+                name = ec.codes_get(handle, "cfVarName")
+                steps[name] = max(step, steps.get(name, 0.0))
+                ec.codes_release(handle)
+    for chunks in ("step=1", "step=2"):
+        store = tmp_path / f"{chunks}.zarr"
+        gribfs("copy", product.table, store, "--slice", "run_time", "--run", "2026-11-22T00", "--round-bits", "auto", "--chunks", chunks, "--codec", "zstd:3")
+        gribfs("copy", product.table, tmp_path / f"{chunks}.whole", "--slice", "run_time", "--run", "2026-11-22T00", "--chunks", chunks, "--codec", "zstd:3")
+        own, whole = load(store), load(tmp_path / f"{chunks}.whole")
+        for name in ("t2m", "gh", "prmsl"):
+            off = np.nanmax(np.abs(own[name].values.astype("f8") - whole[name].values.astype("f8")))
+            assert 0 < off <= steps[name] * 0.51, f"{name}: off by {off}, a step is {steps[name]}"
+            assert "packing" in own[name].attrs["rounding"]
+        size = [sum(map(len, tree(folder).values())) for folder in (store, tmp_path / f"{chunks}.whole")]
+        assert size[0] < size[1]
 
 
 def remote_table(gribfs, http, folder, work, name="a.table"):
