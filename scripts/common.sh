@@ -22,8 +22,6 @@ as_root() {
 setup_system() {
     packages=
     has cc || packages="$packages gcc libc6-dev"
-    # A part of Blosc is C++.
-    has c++ || packages="$packages g++"
     has fusermount3 || packages="$packages fuse3"
     has curl || packages="$packages curl ca-certificates"
     case ${1:-} in tests | all)

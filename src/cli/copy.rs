@@ -9,20 +9,17 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::copy_source;
 use super::output::{bytes_text, count_text};
 use super::selection::SelectionArgs;
 use super::view::ViewArgs;
-use super::{Failure, StorageArgs, load_failure, runtime};
+use super::{Failure, StorageArgs, runtime};
 use crate::config::{self, StorageSettings};
 use crate::copy::{
     Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Rounding,
     lengths,
 };
-use crate::dataset::archive::{RowSource, rows_of};
-use crate::dataset::{Archive, Collection};
-use crate::fuse::open_files_limit;
 use crate::location::Location;
-use crate::scan::{Library, SaveError};
 use crate::slices::{SliceKind, StoreView};
 use crate::storage::{Counters, Storage};
 use crate::store::{BulkReader, OnStale, ReaderConfig};
@@ -40,7 +37,7 @@ Examples:
 
 A copy that was stopped goes on when the same command is given again, and ends with the same bytes.")]
 pub(super) struct CopyArgs {
-    /// Table (a file X.parquet, a directory of tables) or its URL
+    /// Table (a file X.parquet, a directory of tables) or its URL; or a mount of a table, or a store in one
     #[arg(value_name = "SOURCE")]
     source: String,
     /// Store to write: a directory that is not there yet, or s3://, gs://, az://
@@ -56,7 +53,7 @@ pub(super) struct CopyArgs {
     /// Lengths of shards by dimension: files that hold many chunks (Zarr v3)
     #[arg(long, value_name = "DIM=N,..", value_parser = lengths)]
     shards: Option<Lengths>,
-    /// Compression: none, zstd[:LEVEL], gzip[:LEVEL], blosc[:lz4|zstd[:LEVEL]] (with a shuffle of bits)
+    /// Compression: none, zstd[:LEVEL], gzip[:LEVEL], blosc[:lz4[:LEVEL]] (LZ4 behind a shuffle of bits)
     #[arg(long, value_name = "CODEC", default_value_t)]
     codec: Codec,
     /// Round to so many bits of the mantissa (1 to 23), or (auto) to what the packing of each message tells apart
@@ -102,14 +99,19 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     let began = Clock::now();
     let runtime = runtime()?;
     let storage = args.storage.settings().storage().map_err(Failure::usage)?;
-    let source = config::location(&args.source).map_err(Failure::usage)?;
+    let named = copy_source::named(&args.source)?;
+    let source = named.table.clone();
     let destination = destination(&args.destination)?;
     let writer = destination_storage(args, &destination)?;
-    let (collection, rows) = open(args, &source, &storage, &runtime)?;
-    let kind = args.slice.unwrap_or(match collection.runs.as_slice() {
-        [only] => SliceKind::Run(*only),
-        _ => SliceKind::RunTime,
-    });
+    let (collection, rows) = copy_source::open(&named, args.view.as_of, &storage, &runtime)?;
+    let collection = args.selection.select(collection)?;
+    let kind = args
+        .slice
+        .or(named.slice)
+        .unwrap_or(match collection.runs.as_slice() {
+            [only] => SliceKind::Run(*only),
+            _ => SliceKind::RunTime,
+        });
     let settings = CopySettings {
         destination: destination.clone(),
         chunks: args.chunks.clone().unwrap_or_default(),
@@ -209,48 +211,6 @@ fn destination_storage(args: &CopyArgs, destination: &Location) -> Result<Storag
         )));
     }
     settings.storage().map_err(Failure::usage)
-}
-
-/// The part of the source that is asked for, and its rows.
-fn open(
-    args: &CopyArgs,
-    source: &Location,
-    storage: &Storage,
-    runtime: &tokio::runtime::Runtime,
-) -> Result<(Collection, Arc<dyn RowSource>), Failure> {
-    let (archive, rows) = match super::refs::open(&args.source, source, storage, runtime, &[])? {
-        super::refs::Opened::Set(_) => {
-            return Err(Failure::usage(format!(
-                "{source}: a reference set is not copied yet: mount it and copy from there, or make a table with gribfs index"
-            )));
-        }
-        super::refs::Opened::Table(table, _) => {
-            let table = Arc::new(*table);
-            (Archive::of_table(Arc::clone(&table)), rows_of(table))
-        }
-        super::refs::Opened::Other => {
-            let most_open = open_files_limit() / 2;
-            let handle = runtime.handle().clone();
-            let library = Library::new(source.clone(), storage.clone(), handle, most_open);
-            let found = runtime
-                .block_on(library.look())
-                .map_err(|error| load_failure(&error))?;
-            if let Some(bad) = found.bad.first() {
-                return Err(Failure::failed(format!("{}: {}", bad.name, bad.reason)));
-            }
-            if found.archive.parts.is_empty() {
-                return Err(load_failure(&SaveError::Empty(source.clone())));
-            }
-            (found.archive, library.rows())
-        }
-    };
-    let collection = Collection::build(archive, args.view.as_of);
-    if collection.groups.is_empty() {
-        return Err(Failure::failed(format!(
-            "{source}: no message of this table can be shown; `gribfs info` says why"
-        )));
-    }
-    Ok((args.selection.select(collection)?, rows))
 }
 
 fn failure(error: &CopyError) -> Failure {

@@ -13,6 +13,7 @@ macro_rules! say {
 
 mod allocator;
 mod copy;
+mod copy_source;
 mod demo;
 mod demo_archive;
 mod export;

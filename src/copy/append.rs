@@ -91,7 +91,8 @@ pub(super) async fn extend(
     let mut axes: BTreeMap<String, (Vec<i64>, Vec<u64>)> = BTreeMap::new();
     for target in &layout.targets {
         let (group, name) = split(&target.path);
-        if target.fields.is_some() || name != dimension {
+        let is_axis = name == dimension && target.array.dimensions == [dimension];
+        if target.fields.is_some() || !is_axis {
             continue;
         }
         let found = document(&target.path);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::append::extend;
+use super::codec::fill_element;
 use super::documents::documents;
 use super::engine::Engine;
 use super::layout::{Layout, Target, piece};
@@ -25,7 +26,7 @@ use crate::zarr::Format;
 use crate::zarr::key::chunk_positions;
 use crate::zarr::metadata::{CONSOLIDATED, GROUP};
 use crate::zarr::metadata_v3;
-use crate::zarr::model::{Content, DataType, FILL_INT64, Fill, Group};
+use crate::zarr::model::{Content, Group};
 
 /// Largest root document.
 const MAX_DOCUMENT: u64 = 256 << 20;
@@ -490,7 +491,7 @@ pub(super) fn coordinate_files(target: &Target) -> Result<Vec<(String, Bytes)>, 
         Content::Deferred(deferred) => deferred.source.make(),
         Content::Fields { .. } => return Ok(Vec::new()),
     };
-    let fill = fill_bytes(target);
+    let fill = fill_element(&target.array);
     let mut files = Vec::new();
     let grid = target.array.chunk_grid();
     for linear in 0..target.array.chunk_count() {
@@ -512,18 +513,4 @@ pub(super) fn coordinate_files(target: &Target) -> Result<Vec<(String, Bytes)>, 
         files.push((format!("/{}/{key}", target.path), encoded));
     }
     Ok(files)
-}
-
-/// An element of what lies behind the edge of a coordinate.
-fn fill_bytes(target: &Target) -> Vec<u8> {
-    let number = match target.array.fill {
-        Fill::Integer(number) => number,
-        Fill::NaN | Fill::None => FILL_INT64,
-    };
-    match target.array.data_type {
-        DataType::Float32 => f32::NAN.to_le_bytes().to_vec(),
-        DataType::Float64 => f64::NAN.to_le_bytes().to_vec(),
-        DataType::Int32 => 0_i32.to_le_bytes().to_vec(),
-        DataType::Int64 => number.to_le_bytes().to_vec(),
-    }
 }

@@ -8,10 +8,11 @@
 //! Order of writing, so that a destination never looks complete before it is: the state document, chunks, then the metadata, of which the
 //! root's comes last, then the state document goes.
 //!
-//! Knows rows, stores and chunks. Knows no GRIB and no paths of a mount. `zarrs` (codecs, sharding) is named here and nowhere else.
+//! Knows rows, stores and chunks. Knows no GRIB and no paths of a mount. The C library of Blosc is named here and nowhere else.
 
 mod append;
 mod block;
+mod blosc;
 mod codec;
 mod documents;
 mod engine;
@@ -21,9 +22,10 @@ mod plan;
 mod report;
 mod round;
 mod settings;
+mod shard;
 mod state;
 
-pub use codec::{Codec, CodecError, Inner};
+pub use codec::{Codec, CodecError};
 pub use job::Copy;
 pub use layout::LayoutError;
 pub use report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};

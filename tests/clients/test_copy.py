@@ -63,7 +63,7 @@ LAYOUTS = {
     "as the mount's": [],
     "zstd": ["--codec", "zstd:3"],
     "gzip": ["--codec", "gzip:1"],
-    "blosc zstd": ["--codec", "blosc:zstd:3"],
+    "blosc": ["--codec", "blosc:lz4:9"],
     "plain": ["--codec", "none"],
     "long in time": ["--chunks", "step=3"],
     "longer than time": ["--chunks", "time=4,step=100"],
@@ -117,6 +117,16 @@ def test_a_selection_and_a_box(products, gribfs, mount, tmp_path):  # noqa: F811
     product = products("gfs")
     gribfs("copy", product.table, tmp_path / "a.zarr", "--slice", "run_time", *flags, "--chunks", "latitude=5,step=2")
     check_same(tmp_path / "a.zarr", mount(product.table, *flags) / "run_time.zarr")
+
+
+def test_a_mount_as_the_source(products, gribfs, mount, tmp_path):  # noqa: F811
+    product = products("gfs")
+    gribfs("copy", product.mount / "best_available.zarr", tmp_path / "a.zarr")
+    check_same(tmp_path / "a.zarr", product.mount / "best_available.zarr")
+    gribfs("copy", product.mount.path, tmp_path / "b.zarr", "--run", run_name(product.runs[0]))
+    check_same(tmp_path / "b.zarr", product.mount / f"runs/{run_name(product.runs[0])}.zarr")
+    assert "part of" in gribfs("copy", mount(product.table, "--variable", "t2m").path, tmp_path / "c.zarr", code=2).stderr
+    assert "--as-of" in gribfs("copy", product.mount / f"asof/{run_name(product.runs[0])}/run_time.zarr", tmp_path / "c.zarr", code=2).stderr
 
 
 def test_a_projected_grid(products, gribfs, tmp_path):  # noqa: F811

@@ -76,7 +76,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "dataset", "slices", "storage", "store",
         ],
-        &["tokio", "zarrs"],
+        &["blosc_src", "tokio"],
     ),
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
@@ -121,6 +121,7 @@ const HOUSE: &[Rule] = &[
 const FENCED: &[&str] = &[
     "arrow_array",
     "arrow_schema",
+    "blosc_src",
     "chrono",
     "clap",
     "fuser",
@@ -139,7 +140,6 @@ const FENCED: &[&str] = &[
     "rustls",
     "tokio",
     "tracing_subscriber",
-    "zarrs",
 ];
 
 #[test]
