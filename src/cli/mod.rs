@@ -22,6 +22,8 @@ macro_rules! say {
 
 #[cfg(feature = "fuse")]
 mod allocator;
+mod copy;
+mod copy_source;
 #[cfg(feature = "fuse")]
 mod demo;
 #[cfg(feature = "fuse")]
@@ -99,6 +101,8 @@ enum Command {
     /// Look at this machine, its credentials and sources: what works, and what to do about the rest
     #[cfg(feature = "fuse")]
     Doctor(doctor::DoctorArgs),
+    /// Stream a slice of a table into a compressed Zarr, on disk or in a bucket
+    Copy(copy::CopyArgs),
     /// Tell what is in a table or a reference set
     Info(info::InfoArgs),
     /// Write references to a slice of a table for programs that read kerchunk's formats
@@ -260,6 +264,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::run(&args),
         #[cfg(feature = "fuse")]
         Command::Doctor(args) => doctor::run(&args),
+        Command::Copy(args) => copy::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),

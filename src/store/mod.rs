@@ -7,6 +7,7 @@
 mod ahead;
 mod budget;
 mod buffers;
+mod bulk;
 mod cache;
 mod decoders;
 mod disk;
@@ -26,6 +27,7 @@ mod timeslice;
 pub mod verify;
 mod walk;
 
+pub use bulk::{Arrivals, BulkField, BulkReader, Place as MessagePlace};
 pub use disk::{DiskCache, DiskConfig, DiskStatistics};
 pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;

@@ -43,7 +43,14 @@ const HOUSE: &[Rule] = &[
     (
         "storage",
         &["time", "location"],
-        &["chrono", "object_store", "reqwest", "rustls", "tokio"],
+        &[
+            "chrono",
+            "object_store",
+            "reqwest",
+            "rustix",
+            "rustls",
+            "tokio",
+        ],
     ),
     (
         "store",
@@ -63,6 +70,13 @@ const HOUSE: &[Rule] = &[
             "time", "location", "grib", "index", "table", "dataset", "storage",
         ],
         &["tokio", "rustix"],
+    ),
+    (
+        "copy",
+        &[
+            "time", "location", "zarr", "dataset", "slices", "storage", "store",
+        ],
+        &["blosc_src", "tokio"],
     ),
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
@@ -94,6 +108,7 @@ const HOUSE: &[Rule] = &[
             "store",
             "vfs",
             "scan",
+            "copy",
             "fuse",
             "config",
             "telemetry",
@@ -113,6 +128,7 @@ const HOUSE: &[Rule] = &[
 const FENCED: &[&str] = &[
     "arrow_array",
     "arrow_schema",
+    "blosc_src",
     "chrono",
     "clap",
     "clap_complete",
