@@ -20,6 +20,8 @@ mod index;
 mod info;
 mod mount;
 mod output;
+mod progress;
+mod quicklook;
 mod refs;
 mod selection;
 mod umount;
@@ -62,6 +64,8 @@ enum Command {
     Umount(umount::UmountArgs),
     /// Tell what is in a table
     Info(info::InfoArgs),
+    /// Draw a field as a map, in a file or in the terminal
+    Quicklook(quicklook::QuicklookArgs),
     /// Write references to a slice of a table for programs that read kerchunk's formats
     Export(export::ExportArgs),
     /// Check references against the archive: what is dead, stale, wrong or unreadable
@@ -150,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Mount(args) => mount::run(&args),
         Command::Umount(args) => umount::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Quicklook(args) => quicklook::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),

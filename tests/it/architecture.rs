@@ -25,6 +25,7 @@ const HOUSE: &[Rule] = &[
     ("time", &[], &["chrono"]),
     ("location", &[], &[]),
     ("zarr", &[], &[]),
+    ("picture", &[], &["colorous", "embedded_graphics", "png"]),
     ("grib", &["time"], &["jpeg2k", "png"]),
     ("index", &["time", "grib"], &[]),
     (
@@ -93,12 +94,13 @@ const HOUSE: &[Rule] = &[
             "storage",
             "store",
             "vfs",
+            "picture",
             "scan",
             "fuse",
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "libc", "tokio"],
+        &["clap", "indicatif", "libc", "terminal_size", "tokio"],
     ),
 ];
 
@@ -108,6 +110,8 @@ const FENCED: &[&str] = &[
     "arrow_schema",
     "chrono",
     "clap",
+    "colorous",
+    "embedded_graphics",
     "fuser",
     "gribberish",
     "http_body_util",
@@ -122,6 +126,7 @@ const FENCED: &[&str] = &[
     "reqwest",
     "rustix",
     "rustls",
+    "terminal_size",
     "tokio",
     "tracing_subscriber",
 ];
