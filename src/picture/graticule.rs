@@ -1,6 +1,6 @@
 //! Lines of latitude and longitude, and where they meet the edges of the map.
 
-use super::field::{Field, wrapped};
+use super::field::{Field, Places, wrapped};
 use super::scale::short;
 
 /// Distances of lines, in degrees.
@@ -9,7 +9,7 @@ const STEPS: [f64; 12] = [
 ];
 
 /// Lines that the longer side of a map is to have at most.
-const MOST_LINES: f64 = 9.0;
+const MOST_LINES: f64 = 12.0;
 
 /// The graticule of a map of some pixels.
 pub(super) struct Graticule {
@@ -33,6 +33,7 @@ impl Graticule {
             })
             .collect();
         let step = step_of(&places, width);
+        let has_axes = matches!(field.places, Places::Axes { .. });
         let place = |x: usize, y: usize| -> Option<(f64, f64)> {
             if x < width {
                 *places.get(y * width + x)?
@@ -41,12 +42,13 @@ impl Graticule {
             }
         };
         let latitude = |a: (usize, usize), b: (usize, usize)| {
-            crossed(place(a.0, a.1)?.0, place(b.0, b.1)?.0, step)
+            let line = crossed(place(a.0, a.1)?.0, place(b.0, b.1)?.0, step);
+            line.filter(|line| line.abs() < 90.0)
         };
         let longitude = |a: (usize, usize), b: (usize, usize)| {
             let (a, b) = (place(a.0, a.1)?, place(b.0, b.1)?);
             // Where all longitudes meet there is no line.
-            let is_pole = a.0.abs() > 89.0 || b.0.abs() > 89.0;
+            let is_pole = !has_axes && (a.0.abs() > 89.0 || b.0.abs() > 89.0);
             let line = crossed(a.1, a.1 + wrapped(b.1 - a.1), step);
             line.filter(|_| !is_pole)
         };
@@ -134,15 +136,14 @@ mod tests {
             .iter()
             .map(|(_, text)| text.as_str())
             .collect();
-        assert_eq!(texts, ["60°N", "0°", "60°S"]);
+        assert_eq!(texts, ["60°N", "30°N", "0°", "30°S", "60°S"]);
         let rows: Vec<usize> = graticule.left.iter().map(|(row, _)| *row).collect();
         assert!(
-            rows[0].abs_diff(30) <= 1 && rows[1].abs_diff(90) <= 1,
+            rows[0].abs_diff(30) <= 1 && rows[2].abs_diff(90) <= 1,
             "{rows:?}"
         );
         let zero = graticule.bottom.iter().find(|(_, text)| text == "0°");
-        // The last row is the pole's own, where no line is.
-        assert!(zero.is_none());
+        assert!(zero.unwrap().0.abs_diff(180) <= 1);
         let line = |column: usize| graticule.lines[45 * 360 + column];
         assert!(line(179) || line(180));
         assert!(!line(170) && !line(190));

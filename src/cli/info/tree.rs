@@ -30,9 +30,9 @@ fn groups(groups: &[Group], signs: Signs) -> Vec<String> {
     let mut lines = Vec::new();
     let (named, root): (Vec<&Group>, Vec<&Group>) =
         groups.iter().partition(|group| !group.name.is_empty());
-    let arrays: Vec<String> = root.iter().flat_map(|group| arrays(group)).collect();
-    for (at, array) in arrays.iter().enumerate() {
-        lines.push(signs.text(named.is_empty() && at + 1 == arrays.len(), array));
+    let own: Vec<String> = root.iter().flat_map(|group| arrays(group)).collect();
+    for (at, array) in own.iter().enumerate() {
+        lines.push(signs.text(named.is_empty() && at + 1 == own.len(), array));
     }
     for (at, group) in named.iter().enumerate() {
         let is_last = at + 1 == named.len();

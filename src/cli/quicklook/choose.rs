@@ -134,7 +134,7 @@ pub(super) fn choose(
             .map_or("?".to_owned(), |value| value.to_string())
     };
     let mut demands = Vec::new();
-    let mut demand = |flag, coordinate: Option<&'_ Coordinate>| {
+    let demand = |flag, coordinate: Option<&'_ Coordinate>| {
         coordinate
             .map(|_| ())
             .ok_or_else(|| Failure::usage(format!("{flag}: this array has no such axis")))
@@ -195,13 +195,16 @@ pub(super) fn choose(
     let candidates = candidates(array, &names, &demands)?;
     let index = first_there(files, array, &candidates, &demands)?;
     Ok(Cell {
-        run: time.and_then(|own| own.seconds(&index)),
-        step: step.and_then(|own| own.seconds(&index)),
-        valid_time: valid.and_then(|own| own.seconds(&index)),
+        run: time.as_ref().and_then(|own| own.seconds(&index)),
+        step: step.as_ref().and_then(|own| own.seconds(&index)),
+        valid_time: valid.as_ref().and_then(|own| own.seconds(&index)),
         member: number
+            .as_ref()
             .and_then(|own| own.at(&index))
             .map(|member| member as i64),
-        level: level.and_then(|own| Some((own.name.clone(), own.at(&index)?, own.units.clone()))),
+        level: level
+            .as_ref()
+            .and_then(|own| Some((own.name.clone(), own.at(&index)?, own.units.clone()))),
         index,
     })
 }

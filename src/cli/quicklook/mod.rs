@@ -18,7 +18,7 @@ use super::output::{terminal_size_of, terminal_width};
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::{Archive, Collection};
-use crate::picture::{Colours, Conversion, Field, Palette, Picture, Quantity, Scale, look_of};
+use crate::picture::{Colours, Conversion, Field, Palette, Picture, Quantity, look_of};
 use crate::scan::Library;
 use crate::slices::{BestRule, Layout, SliceKind};
 use crate::store::{FieldReader, ReaderConfig};
