@@ -2,7 +2,7 @@
 //! message into a plain chunk file when somebody reads it.
 //!
 //! Three rings; nothing points outwards (`tests/it/architecture.rs` holds the table):
-//! the edge (`cli`, `fuse`), services that move bytes (`vfs`, `store`, `storage`, `scan`), and a pure core
+//! the edge (`cli`, `fuse`), services that move bytes (`vfs`, `store`, `storage`, `scan`, `copy`), and a pure core
 //! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `picture`, `location`, `time`).
 
 #[cfg(panic = "abort")]
@@ -10,6 +10,7 @@ compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"")
 
 pub mod cli;
 pub mod config;
+pub mod copy;
 pub mod dataset;
 pub mod fuse;
 pub mod grib;

@@ -12,6 +12,9 @@ macro_rules! say {
 }
 
 mod allocator;
+mod copy;
+mod copy_raw;
+mod copy_source;
 mod demo;
 mod demo_archive;
 mod export;
@@ -62,6 +65,8 @@ enum Command {
     Mount(mount::MountArgs),
     /// Unmount a directory
     Umount(umount::UmountArgs),
+    /// Stream a slice of a table into a compressed Zarr, on disk or in a bucket
+    Copy(copy::CopyArgs),
     /// Tell what is in a table
     Info(info::InfoArgs),
     /// Draw a field as a map, in a file or in the terminal
@@ -153,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Index(args) => index::run(&args),
         Command::Mount(args) => mount::run(&args),
         Command::Umount(args) => umount::run(&args),
+        Command::Copy(args) => copy::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Quicklook(args) => quicklook::run(&args),
         Command::Export(args) => export::run(&args),

@@ -7,6 +7,7 @@
 mod ahead;
 mod budget;
 mod buffers;
+mod bulk;
 mod cache;
 mod disk;
 mod failure;
@@ -27,6 +28,7 @@ mod side;
 pub mod verify;
 mod walk;
 
+pub use bulk::{Arrivals, BulkField, BulkReader, Place as MessagePlace};
 pub use disk::{DiskCache, DiskConfig, DiskStatistics};
 pub use failure::{FailureKind, ReadFailure};
 pub use failures::Failure;

@@ -353,7 +353,7 @@ impl FieldReader {
                     let range = Place::listed(&at.row).range();
                     source.origin.expect_no_more(at.row.object, range);
                     field
-                        .map(|field| leased(field, lease))
+                        .map(|field| leased(field.bytes, lease))
                         .map_err(|error| failure(&source, &at, &error))
                 }
                 Err(error) => Err(ReadFailure {
@@ -452,7 +452,7 @@ impl FieldReader {
 }
 
 /// A field that gives its part of the budget back when nobody has it any more.
-fn leased(field: Bytes, mut lease: Lease) -> Bytes {
+pub(super) fn leased(field: Bytes, mut lease: Lease) -> Bytes {
     struct Held {
         field: Bytes,
         _lease: Lease,
@@ -469,7 +469,7 @@ fn leased(field: Bytes, mut lease: Lease) -> Bytes {
     })
 }
 
-fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
+pub(super) fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
     ReadFailure {
         kind: error.kind(),
         message: format!("{}: {error}", describe(source, at)),
@@ -477,7 +477,7 @@ fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
     }
 }
 
-fn why_pending(source: &Source, at: &Located) -> String {
+pub(super) fn why_pending(source: &Source, at: &Located) -> String {
     let reason = at.row.reason.as_deref();
     format!(
         "{}: not readable ({}): {}",
@@ -488,13 +488,13 @@ fn why_pending(source: &Source, at: &Located) -> String {
 }
 
 /// The object that holds a row's message, as it is named in messages.
-fn object_of(source: &Source, at: &Located) -> Option<Arc<str>> {
+pub(super) fn object_of(source: &Source, at: &Located) -> Option<Arc<str>> {
     let object = source.origin.objects.get(at.row.object)?;
     Some(object.location.to_string().into())
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.
-fn describe(source: &Source, at: &Located) -> String {
+pub(super) fn describe(source: &Source, at: &Located) -> String {
     let row = &at.row;
     let object = source.origin.objects.get(row.object);
     let location = object.map(|object| object.location.to_string());

@@ -44,7 +44,14 @@ const HOUSE: &[Rule] = &[
     (
         "storage",
         &["time", "location"],
-        &["chrono", "object_store", "reqwest", "rustls", "tokio"],
+        &[
+            "chrono",
+            "object_store",
+            "reqwest",
+            "rustix",
+            "rustls",
+            "tokio",
+        ],
     ),
     (
         "store",
@@ -64,6 +71,13 @@ const HOUSE: &[Rule] = &[
             "time", "location", "grib", "index", "table", "dataset", "storage",
         ],
         &["tokio", "rustix"],
+    ),
+    (
+        "copy",
+        &[
+            "time", "location", "zarr", "dataset", "slices", "storage", "store",
+        ],
+        &["blosc_src", "tokio"],
     ),
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
@@ -96,6 +110,7 @@ const HOUSE: &[Rule] = &[
             "vfs",
             "picture",
             "scan",
+            "copy",
             "fuse",
             "config",
             "telemetry",
@@ -108,6 +123,7 @@ const HOUSE: &[Rule] = &[
 const FENCED: &[&str] = &[
     "arrow_array",
     "arrow_schema",
+    "blosc_src",
     "chrono",
     "clap",
     "colorous",
