@@ -168,8 +168,10 @@ pub async fn raw_copy(
             });
         }
         for (message, offset, length) in copied.messages {
-            for row in message.rows.iter().filter_map(|at| table.rows.get_mut(*at)) {
-                (row.object, row.offset, row.length) = (object, offset, Some(length));
+            for at in message.rows {
+                if let Some(row) = table.rows.get_mut(at) {
+                    (row.object, row.offset, row.length) = (object, offset, Some(length));
+                }
             }
         }
         for (message, reason) in copied.missing {

@@ -35,7 +35,7 @@ Examples:
 
 What no flag says is chosen: the newest run, and of everything else the first that is there.")]
 pub(super) struct QuicklookArgs {
-    /// Store in a mount (gfs/run_time.zarr) or of a copy; or a table, which need not be mounted
+    /// Store in a mount (gfs/run_time.zarr), or of a copy without Blosc; or a table, which need not be mounted
     #[arg(value_name = "STORE")]
     store: String,
     /// Array; two components (u10,v10) give the speed
