@@ -25,7 +25,7 @@ def archive(tmp_path):
 def opened(path):
     import xarray
 
-    return xarray.open_zarr(path, mask_and_scale=False)
+    return xarray.open_zarr(path)
 
 
 def documents(folder):
@@ -104,18 +104,31 @@ def test_more_variables_join_what_is_there(gribfs, archive, mount, tmp_path):
 def test_a_message_that_cannot_be_had_is_pending_and_is_tried_again(gribfs, archive, mount, tmp_path):
     gribfs("index", archive, "-o", tmp_path / "gfs.parquet")
     victim = archive / "00/atmos/gfs.t00z.pgrb2.3p00.f003"
-    sound = victim.read_bytes()
-    victim.write_bytes(bytes(len(sound)))
+    sound = victim.rename(tmp_path / "sound")
     command = ["copy", "--raw", tmp_path / "gfs.parquet", tmp_path / "copy", "--variable", "t2m"]
     done = gribfs(*command, code=1)
     assert "missing" in done.stdout and victim.name in done.stdout
     gribfs(*command, "--allow-missing")
     with pytest.raises(OSError):
         (mount(tmp_path / "copy") / "run_time.zarr/t2m/0.1.0.0").read_bytes()
-    victim.write_bytes(sound)
+    sound.rename(victim)
     gribfs(*command)
     told = json.loads(gribfs("info", tmp_path / "copy", "--json").stdout)
     assert told["groups"][0]["arrays"][0]["pending"] == 0 and not told["not_placed"]
+
+
+def test_another_message_at_that_place_is_not_copied(gribfs, archive, tmp_path):
+    """The proof that a mount demands of a message is demanded here too: an index that lies gives no wrong copy."""
+    path = archive / "00/atmos/gfs.t00z.pgrb2.3p00.f006"
+    lines = path.with_name(path.name + ".idx").read_text().splitlines()
+    names = [line.split(":", 3) for line in lines]
+    at = next(number for number, name in enumerate(names) if name[3].startswith("UGRD:10 m"))
+    names[at][3], names[at + 1][3] = names[at + 1][3], names[at][3]
+    path.with_name(path.name + ".idx").write_text("\n".join(":".join(name) for name in names) + "\n")
+    gribfs("index", path.with_name(path.name[:-1] + "0"), path.with_name(path.name[:-1] + "3"), path, "-o", tmp_path / "gfs.parquet")
+    done = gribfs("copy", "--raw", tmp_path / "gfs.parquet", tmp_path / "copy", "--variable", "u10,v10,t2m", "--step", "6h", code=1)
+    assert done.stdout.count("another message lies there") == 2, done.stdout
+    assert len(objects(tmp_path / "copy")) == 1
 
 
 def test_neighbours_come_in_one_request(gribfs, http, tmp_path):
