@@ -133,6 +133,11 @@ struct Rate {
 }
 
 impl Rate {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes per second are positive and far below 2^53"
+    )]
     fn of(&mut self, bytes: u64, now: Instant) -> Option<u64> {
         self.seen.push_back((now, bytes));
         while let [(first, _), (second, _), ..] = self.seen.make_contiguous()

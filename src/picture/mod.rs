@@ -6,6 +6,12 @@
 //!
 //! Knows nothing of Zarr, GRIB and storage.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "pixels, cells and colours: small numbers that are not negative"
+)]
+
 mod canvas;
 mod draw;
 mod field;

@@ -53,13 +53,16 @@ pub(super) struct Store {
     pub(super) arrays: usize,
 }
 
+/// A dimension of a grid: name, length, and of an axis its first and last value.
+pub(super) type Dimension = (String, u64, Option<(f64, f64)>);
+
 /// The arrays on one grid.
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) grid: String,
     pub(super) points: u64,
-    /// Names, lengths, and of axes first and last value, of the grid's dimensions.
-    pub(super) horizontal: Vec<(String, u64, Option<(f64, f64)>)>,
+    /// Dimensions of the grid.
+    pub(super) horizontal: Vec<Dimension>,
     pub(super) steps: Vec<i64>,
     pub(super) members: Vec<i16>,
     /// Level axes that some array uses: name, units, values.

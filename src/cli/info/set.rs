@@ -129,7 +129,7 @@ impl SetArray {
             Coding::Opaque => return None,
         };
         let elements = self.info.shape.iter();
-        elements.fold(Some(item), |product, length| product?.checked_mul(*length))
+        elements.copied().try_fold(item, u64::checked_mul)
     }
 
     fn line(&self) -> String {

@@ -1,5 +1,10 @@
 //! Which cell of an array is drawn: what the flags say, and where they say nothing, what there is.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "times in whole seconds and members, checked to be below 1e15"
+)]
+
 use super::files::Files;
 use super::zarr::ZarrArray;
 use crate::cli::Failure;
@@ -92,11 +97,14 @@ impl Coordinate {
     }
 }
 
+/// Whether a coordinate has a wanted value at a position.
+type IsWanted<'a> = Box<dyn Fn(&Coordinate, &[u64]) -> bool + 'a>;
+
 /// A demand of a flag on a coordinate.
 struct Demand<'a> {
     flag: &'static str,
     coordinate: &'a Coordinate,
-    is: Box<dyn Fn(&Coordinate, &[u64]) -> bool + 'a>,
+    is: IsWanted<'a>,
     show: fn(&Coordinate, &[u64]) -> String,
     wanted: String,
 }
@@ -121,7 +129,7 @@ pub(super) fn choose(
     };
     let seconds = |wanted: i64| {
         Box::new(move |own: &Coordinate, index: &[u64]| own.seconds(index) == Some(wanted))
-            as Box<dyn Fn(&Coordinate, &[u64]) -> bool>
+            as IsWanted<'_>
     };
     let moment: fn(&Coordinate, &[u64]) -> String = |own, index| {
         let at = own.seconds(index);

@@ -35,7 +35,7 @@ Examples:
 
 What no flag says is chosen: the newest run, and of everything else the first that is there.")]
 pub(super) struct QuicklookArgs {
-    /// Store in a mount (gfs/run_time.zarr), or of a copy without Blosc; or a table, which need not be mounted
+    /// Store in a mount (`gfs/run_time.zarr`), or of a copy without Blosc; or a table, which need not be mounted
     #[arg(value_name = "STORE")]
     store: String,
     /// Array; two components (u10,v10) give the speed
@@ -312,6 +312,10 @@ fn array_of(files: &Files, name: &str, args: &QuicklookArgs) -> Result<ZarrArray
 }
 
 /// The values of a cell.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a colour tells no more than a single-precision number"
+)]
 fn plane(files: &Files, array: &ZarrArray, cell: &Cell) -> Result<Vec<f32>, Failure> {
     let leading = cell.index.len();
     let mut start = cell.index.clone();
