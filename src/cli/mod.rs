@@ -23,6 +23,7 @@ macro_rules! say {
 #[cfg(feature = "fuse")]
 mod allocator;
 mod copy;
+mod copy_raw;
 mod copy_source;
 #[cfg(feature = "fuse")]
 mod demo;
@@ -36,7 +37,6 @@ mod follow;
 mod generate;
 mod index;
 mod info;
-mod info_set;
 #[cfg(feature = "fuse")]
 mod list;
 #[cfg(feature = "fuse")]
@@ -46,6 +46,8 @@ mod mount;
 #[cfg(feature = "fuse")]
 mod mount_options;
 mod output;
+mod progress;
+mod quicklook;
 mod refs;
 mod selection;
 #[cfg(feature = "fuse")]
@@ -105,6 +107,8 @@ enum Command {
     Copy(copy::CopyArgs),
     /// Tell what is in a table or a reference set
     Info(info::InfoArgs),
+    /// Draw a field as a map, in a file or in the terminal
+    Quicklook(quicklook::QuicklookArgs),
     /// Write references to a slice of a table for programs that read kerchunk's formats
     Export(export::ExportArgs),
     /// Check references against the archive: what is dead, stale, wrong or unreadable
@@ -266,6 +270,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Copy(args) => copy::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Quicklook(args) => quicklook::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),
         #[cfg(feature = "fuse")]

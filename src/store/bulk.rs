@@ -195,6 +195,7 @@ async fn read(source: Arc<Source>, at: Located, lease: Lease) -> Result<BulkFiel
             FailureKind::Forbidden
             | FailureKind::Changed
             | FailureKind::Pending
+            | FailureKind::Spent
             | FailureKind::Internal => None,
         };
         let Some(pause) = again else {

@@ -36,6 +36,8 @@ mod grib_projections;
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
 #[cfg(test)]
+mod info; // what a table holds, in numbers and as a chart
+#[cfg(test)]
 mod library; // tables opened for a mount, against their rows
 #[cfg(test)]
 mod look_ahead; // walks, and the memory budget

@@ -203,7 +203,7 @@ fn info_counts_what_is_there_and_what_is_not() {
     let arrays = info["arrays"].as_array().unwrap();
     let wind = arrays
         .iter()
-        .find(|array| array["path"] == "u/instant/isobaricInhPa/u")
+        .find(|array| array["name"] == "u/instant/isobaricInhPa/u")
         .unwrap();
     assert_eq!((&wind["present"], &wind["absent"]), (&5.into(), &1.into()));
 }
