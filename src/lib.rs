@@ -3,7 +3,7 @@
 //!
 //! Three rings; nothing points outwards (`tests/it/architecture.rs` holds the table):
 //! the edge (`cli`, `fuse`), services that move bytes (`vfs`, `store`, `storage`, `scan`, `copy`), and a pure core
-//! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `location`, `time`).
+//! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `picture`, `location`, `time`).
 
 #[cfg(panic = "abort")]
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
@@ -12,10 +12,12 @@ pub mod cli;
 pub mod config;
 pub mod copy;
 pub mod dataset;
+#[cfg(feature = "fuse")]
 pub mod fuse;
 pub mod grib;
 pub mod index;
 pub mod location;
+pub mod picture;
 pub mod refs;
 pub mod scan;
 pub mod slices;

@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::copy_raw;
 use super::copy_source;
 use super::output::{bytes_text, count_text};
 use super::selection::SelectionArgs;
@@ -34,6 +35,7 @@ Examples:
   gribfs copy gefs/ east_africa.zarr --slice runs/2026-11-22T00 --bbox=-12,21,23,53 --chunks valid_time=24
   gribfs copy gfs.parquet s3://mine/gfs.zarr --slice best_available --zarr-format 3 --codec zstd:3
   gribfs copy gfs/ gfs.zarr --dry-run
+  gribfs copy --raw gfs.parquet /scratch/gfs/ --variable t2m,tp --run 2026-11-22T00
 
 A copy that was stopped goes on when the same command is given again, and ends with the same bytes.")]
 pub(super) struct CopyArgs {
@@ -62,6 +64,9 @@ pub(super) struct CopyArgs {
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
     #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
     append: Option<String>,
+    /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
+    #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "append", "resume", "dry_run"])]
+    raw: bool,
     /// Do nothing if the destination is complete already
     #[arg(long)]
     resume: bool,
@@ -105,6 +110,20 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     let writer = destination_storage(args, &destination)?;
     let (collection, rows) = copy_source::open(&named, args.view.as_of, &storage, &runtime)?;
     let collection = args.selection.select(collection)?;
+    if args.raw {
+        let job = copy_raw::Job {
+            source: &args.source,
+            is_slice: named.slice.is_some(),
+            collection,
+            rows,
+            storage: &storage,
+            writer: &writer,
+            destination: &destination,
+            report: args.report.as_deref(),
+            allow_missing: args.allow_missing,
+        };
+        return job.run(&runtime);
+    }
     let kind = args
         .slice
         .or(named.slice)

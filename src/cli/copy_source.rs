@@ -95,7 +95,7 @@ pub(super) fn open(
 ) -> Result<(Collection, Arc<dyn RowSource>), Failure> {
     let source = &named.table;
     let (archive, rows) = match super::refs::open(&named.text, source, storage, runtime, &[])? {
-        super::refs::Opened::Set(_) => {
+        super::refs::Opened::Set(..) => {
             return Err(Failure::usage(format!(
                 "{source}: a reference set is not copied; make a table of its archive with gribfs index"
             )));

@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use super::compact::{read_manifest, tables_of};
 use super::folder::{SUFFIX, file_in};
 use super::save::{SaveError, whole};
-use super::shelf::{AnySource, Shelf, StoredPart};
-use crate::dataset::archive::{Archive, Part, PartLayout, RowSource};
+use super::shelf::{AnySource, Shelf, State, StoredPart};
+use crate::dataset::archive::{Archive, Part, PartCounts, PartLayout, RowSource};
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage};
 use crate::table::manifest::{Manifest, TableEntry, TableId};
@@ -192,27 +192,38 @@ impl Library {
         } else {
             file_in(&self.source, &id.name)
         };
-        let pin = self.pin(&location);
+        let (pin, state) = (self.pin(&location), State::default());
         let known = manifest.and_then(|known| Some((known, known.manifest.find(id)?)));
-        let (layout, runs, complete_runs, rows) = match known {
+        let (layout, runs, complete_runs, rows, counts) = match known {
             Some((known, entry)) => (
                 self.layout_of_entry(known, entry),
                 Arc::clone(&entry.runs),
                 Arc::clone(&entry.complete_runs),
                 entry.rows,
+                PartCounts {
+                    objects: entry.objects,
+                    statuses: entry.statuses.clone(),
+                },
             ),
             None => {
-                let bytes = self.source_of(&location, id.size, pin.clone()).await?;
+                let bytes = self
+                    .source_of(&location, id.size, pin.clone(), &state)
+                    .await?;
                 let opened = tokio::task::spawn_blocking(move || {
                     let file = TableFile::open(bytes)?;
                     let (layout, runs) = PartLayout::of_summary(file.summary());
                     let complete: Arc<[_]> = file.summary().complete_runs.clone().into();
-                    Ok((layout, runs, complete, file.summary().rows))
+                    let counts = PartCounts {
+                        objects: file.summary().objects,
+                        statuses: file.summary().statuses.clone(),
+                    };
+                    Ok((layout, runs, complete, file.summary().rows, counts))
                 });
                 let opened: Result<_, crate::table::schema::TableError> =
                     opened.await.map_err(|panic| panic.to_string())?;
-                let (layout, runs, complete, rows) = opened.map_err(|error| error.to_string())?;
-                (self.shared(layout), runs, complete, rows)
+                let (layout, runs, complete, rows, counts) =
+                    opened.map_err(|error| error.to_string())?;
+                (self.shared(layout), runs, complete, rows, counts)
             }
         };
         let stored = self.shelf.add(StoredPart {
@@ -220,6 +231,7 @@ impl Library {
             rows,
             location,
             size: id.size,
+            state,
             pin,
             runs: Arc::clone(&runs),
             layout: Arc::clone(&layout),
@@ -231,6 +243,7 @@ impl Library {
             layout,
             runs,
             complete_runs,
+            counts,
             source: stored,
         });
         let mut known = lock(&self.known);
@@ -252,12 +265,13 @@ impl Library {
         location: &Location,
         size: u64,
         pin: Option<Arc<File>>,
+        state: &State,
     ) -> Result<AnySource, String> {
         match (pin, location.to_path()) {
-            (Some(file), _) => Ok(AnySource::File(file)),
+            (Some(file), _) => Ok(AnySource::File(file, state.clone())),
             (None, Some(path)) => {
                 let file = File::open(path).map_err(|error| error.to_string())?;
-                Ok(AnySource::File(Arc::new(file)))
+                Ok(AnySource::File(Arc::new(file), state.clone()))
             }
             (None, None) if size == 0 => {
                 let bytes = whole(location, &self.shelf.storage).await;
@@ -265,7 +279,7 @@ impl Library {
                     .map(AnySource::Bytes)
                     .map_err(|error| error.to_string())
             }
-            (None, None) => Ok(AnySource::Remote(self.shelf.remote(location, size))),
+            (None, None) => Ok(AnySource::Remote(self.shelf.remote(location, size, state))),
         }
     }
 

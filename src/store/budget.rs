@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// How often one that waits looks again without being told: what is kept may have grown old enough to go.
@@ -118,6 +119,24 @@ impl Drop for Lease {
             self.budget.give_back(self.bytes);
         }
     }
+}
+
+/// Bytes that give their part of the budget back when nobody has them any more.
+pub(super) fn leased(bytes: Bytes, mut lease: Lease) -> Bytes {
+    struct Held {
+        bytes: Bytes,
+        _lease: Lease,
+    }
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    lease.shrink(bytes.len() as u64);
+    Bytes::from_owner(Held {
+        bytes,
+        _lease: lease,
+    })
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::runtime::Handle;
 
-use super::budget::{Budget, Lease};
+use super::budget::{Budget, Lease, leased};
 use super::failure::{FailureKind, ReadFailure};
 use super::fetch::Source;
-use super::reader::{ReaderConfig, describe, failure, leased, object_of, why_pending};
+use super::reader::{ReaderConfig, describe, failure, object_of, why_pending};
 use super::rows::Located;
 use super::side;
 use crate::dataset::archive::{RowId, RowSource};
@@ -195,6 +195,7 @@ async fn read(source: Arc<Source>, at: Located, lease: Lease) -> Result<BulkFiel
             FailureKind::Forbidden
             | FailureKind::Changed
             | FailureKind::Pending
+            | FailureKind::Spent
             | FailureKind::Internal => None,
         };
         let Some(pause) = again else {

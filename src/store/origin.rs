@@ -179,10 +179,11 @@ impl Origin {
         object: u32,
         range: ByteRange,
         fresh: bool,
+        short: Short,
     ) -> Result<Came, FetchError> {
         let location = self.location(object)?;
         let Some(disk) = self.disk_for(&location).filter(|_| !fresh) else {
-            return self.fetch(object, range, Short::Refuse).await;
+            return self.fetch(object, range, short).await;
         };
         let pin = self.pins.of(&self.objects, object);
         let found = on_disk(disk, &location, range, pin.clone()).await;
@@ -210,7 +211,7 @@ impl Origin {
             }
         }
         disk.missed();
-        self.fetch(object, range, Short::Refuse).await
+        self.fetch(object, range, short).await
     }
 
     /// A range of an object, by one request; the object is held to what it was.

@@ -12,10 +12,10 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, debug};
 
 use super::ahead::{Bet, Bets};
-use super::budget::{Budget, Lease};
+use super::budget::{Budget, Lease, leased};
 use super::cache::{FieldCache, Kept};
 use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
@@ -122,6 +122,15 @@ pub struct Statistics {
     pub healing: HealStatistics,
 }
 
+/// A reader whose work is told in status files and metrics.
+pub trait Observed {
+    /// Counters so far.
+    fn statistics(&self) -> Statistics;
+
+    /// The storage that it reads from.
+    fn storage(&self) -> &Storage;
+}
+
 /// Reads fields of a table.
 #[derive(Debug)]
 pub struct FieldReader {
@@ -141,7 +150,7 @@ pub struct FieldReader {
 /// What flights leave behind.
 #[derive(Debug)]
 struct Landing {
-    cache: Mutex<FieldCache>,
+    cache: Mutex<FieldCache<RowId>>,
     flights: Mutex<HashMap<RowId, InFlight>>,
     /// Failures that still stand, and since when.
     failed: Mutex<HashMap<RowId, (Clock, ReadFailure)>>,
@@ -177,7 +186,7 @@ impl Landing {
                 lock(&self.cache).insert(row, kept);
             }
             // Nobody was told of it: whoever comes makes a try of his own.
-            Err(failure) if bet.is_some() => tracing::debug!("ahead of readers: {failure}"),
+            Err(failure) if bet.is_some() => debug!("ahead of readers: {failure}"),
             Err(failure) => {
                 lock(failures).push(now_seconds(), failure.kind, &failure.message);
                 lock(&self.failed).insert(row, (Clock::now(), failure.clone()));
@@ -233,11 +242,17 @@ impl FieldReader {
             if let Some(bet) = known.bet.take() {
                 bet.won();
             }
+            debug!("row {row} is being read for another request already: waits for that");
             return Read::Later(known.flight.clone());
         }
+        debug!("row {row} is read for this request");
         // A flight that landed between the two locks has left its field in the cache.
         if let Some(field) = from_memory() {
             return Read::Now(Ok(field));
+        }
+        if let Some(failure) = ReadFailure::of_spent(self.storage()) {
+            lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
+            return Read::Now(Err(failure));
         }
         self.bets.read(self.source.sizes(row).message);
         let flight = self.depart(row, None);
@@ -260,7 +275,7 @@ impl FieldReader {
         waited: bool,
         row_of: impl Fn(u64) -> Option<RowId>,
     ) {
-        if self.look_ahead == 0 {
+        if self.look_ahead == 0 || self.storage().spent().is_some() {
             return;
         }
         let mut walks = lock(&self.walks);
@@ -308,8 +323,9 @@ impl FieldReader {
 
     /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
     fn reserve(&self, row: RowId) -> Option<(Lease, Bet)> {
-        let bet = self.bets.place(self.source.sizes(row).message)?;
-        let needed = self.source.sizes(row).memory;
+        let sizes = self.source.sizes(row);
+        let bet = self.bets.place(sizes.message)?;
+        let needed = sizes.memory;
         let spare = self.budget.limit() / LEFT_TO_READERS;
         loop {
             let (used, _) = self.budget.used();
@@ -420,11 +436,19 @@ impl FieldReader {
         }
         .boxed()
     }
+}
 
+impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let failures = lock(&self.failures);
+        // One lock at a time, each let go at once: reads and landings take several, in an order of their own.
+        let (failures, recent_failures) = {
+            let log = lock(&self.failures);
+            (log.total(), log.recent())
+        };
+        let cached_bytes = lock(&self.shared.cache).bytes();
+        let in_flight = lock(&self.shared.flights).len() as u64;
         let (ahead_standing_bytes, ahead_lost_bytes) = self.bets.in_vain();
         let (memory_bytes, memory_peak_bytes) = self.budget.used();
         Statistics {
@@ -433,40 +457,32 @@ impl FieldReader {
             ahead: self.ahead.load(Ordering::Relaxed),
             ahead_standing_bytes,
             ahead_lost_bytes,
-            failures: failures.total(),
-            cached_bytes: lock(&self.shared.cache).bytes(),
+            failures,
+            cached_bytes,
             memory_bytes,
             memory_peak_bytes,
-            in_flight: lock(&self.shared.flights).len() as u64,
-            recent_failures: failures.recent(),
+            in_flight,
+            recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             healing: self.source.healer.statistics(),
         }
     }
 
-    /// The storage that fields come from.
+    /// The storage that it reads from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
         &self.source.origin.storage
     }
 }
 
-/// A field that gives its part of the budget back when nobody has it any more.
-pub(super) fn leased(field: Bytes, mut lease: Lease) -> Bytes {
-    struct Held {
-        field: Bytes,
-        _lease: Lease,
+impl Observed for FieldReader {
+    fn statistics(&self) -> Statistics {
+        Self::statistics(self)
     }
-    impl AsRef<[u8]> for Held {
-        fn as_ref(&self) -> &[u8] {
-            &self.field
-        }
+
+    fn storage(&self) -> &Storage {
+        Self::storage(self)
     }
-    lease.shrink(field.len() as u64);
-    Bytes::from_owner(Held {
-        field,
-        _lease: lease,
-    })
 }
 
 pub(super) fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {

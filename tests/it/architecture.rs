@@ -25,6 +25,7 @@ const HOUSE: &[Rule] = &[
     ("time", &[], &["chrono"]),
     ("location", &[], &[]),
     ("zarr", &[], &[]),
+    ("picture", &[], &["colorous", "embedded_graphics", "png"]),
     ("grib", &["time"], &["jpeg2k", "png"]),
     ("index", &["time", "grib"], &[]),
     (
@@ -57,7 +58,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
         ],
-        &["rustix", "tokio"],
+        &["libc", "rayon", "rustix", "tokio"],
     ),
     (
         "vfs",
@@ -107,13 +108,22 @@ const HOUSE: &[Rule] = &[
             "storage",
             "store",
             "vfs",
+            "picture",
             "scan",
             "copy",
             "fuse",
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "libc", "tokio"],
+        &[
+            "clap",
+            "clap_complete",
+            "clap_mangen",
+            "indicatif",
+            "libc",
+            "terminal_size",
+            "tokio",
+        ],
     ),
 ];
 
@@ -124,6 +134,10 @@ const FENCED: &[&str] = &[
     "blosc_src",
     "chrono",
     "clap",
+    "clap_complete",
+    "clap_mangen",
+    "colorous",
+    "embedded_graphics",
     "fuser",
     "gribberish",
     "http_body_util",
@@ -135,9 +149,11 @@ const FENCED: &[&str] = &[
     "object_store",
     "parquet",
     "png",
+    "rayon",
     "reqwest",
     "rustix",
     "rustls",
+    "terminal_size",
     "tokio",
     "tracing_subscriber",
 ];
