@@ -2,20 +2,22 @@
 //! message into a plain chunk file when somebody reads it.
 //!
 //! Three rings; nothing points outwards (`tests/it/architecture.rs` holds the table):
-//! the edge (`cli`, `fuse`), services that move bytes (`vfs`, `store`, `storage`, `scan`), and a pure core
-//! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `location`, `time`).
+//! the edge (`cli`, `fuse`), services that move bytes (`vfs`, `store`, `storage`, `scan`, `copy`), and a pure core
+//! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `picture`, `location`, `time`).
 
 #[cfg(panic = "abort")]
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
 
 pub mod cli;
 pub mod config;
+pub mod copy;
 pub mod dataset;
 #[cfg(feature = "fuse")]
 pub mod fuse;
 pub mod grib;
 pub mod index;
 pub mod location;
+pub mod picture;
 pub mod refs;
 pub mod scan;
 pub mod slices;

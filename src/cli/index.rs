@@ -1,15 +1,15 @@
 //! `gribfs index`: sources to a table, and the account of it.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{bytes_text, count_text};
+use super::progress::Bar;
 use super::{Failure, StorageArgs, runtime};
 use crate::config;
 use crate::location::Location;
@@ -202,7 +202,9 @@ async fn index(args: &IndexArgs, storage: &Storage, destination: &Location) -> R
         .await
         .map_err(Failure::failed)?;
     let progress = Arc::new(Progress::default());
-    let bar = progress_bar(sources.len() as u64, &progress);
+    let counted = Arc::clone(&progress);
+    let total = sources.len() as u64;
+    let bar = Bar::watch("file", total, move || counted.files(), storage);
     let scan = ScanConfig {
         always_scan: args.scan,
         check: args.check,
@@ -215,7 +217,7 @@ async fn index(args: &IndexArgs, storage: &Storage, destination: &Location) -> R
         ..Plan::default()
     };
     let built = Indexer::new(storage, &scan).build(plan, &progress).await;
-    bar.finish_and_clear();
+    drop(bar);
     let (table, account) = built.map_err(Failure::failed)?;
     let incomplete = incomplete_runs(&table);
     let saved = save(table, destination, storage)
@@ -294,30 +296,6 @@ async fn sources(args: &IndexArgs, storage: &Storage) -> Result<Vec<Source>, Fai
         );
     }
     Ok(sources)
-}
-
-/// A bar on terminals, nothing elsewhere.
-fn progress_bar(files: u64, progress: &Arc<Progress>) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(files);
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:40} {pos}/{len} files  {elapsed}  eta {eta}")
-    {
-        bar.set_style(style);
-    }
-    let (watched, shown) = (Arc::downgrade(progress), bar.clone());
-    tokio::spawn(async move {
-        while let Some(progress) = watched.upgrade() {
-            if shown.is_finished() {
-                break;
-            }
-            shown.set_position(progress.files());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    });
-    bar
 }
 
 fn print_account(account: &Account, all: bool) {

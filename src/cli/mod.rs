@@ -22,6 +22,9 @@ macro_rules! say {
 
 #[cfg(feature = "fuse")]
 mod allocator;
+mod copy;
+mod copy_raw;
+mod copy_source;
 #[cfg(feature = "fuse")]
 mod demo;
 #[cfg(feature = "fuse")]
@@ -43,6 +46,8 @@ mod mount;
 #[cfg(feature = "fuse")]
 mod mount_options;
 mod output;
+mod progress;
+mod quicklook;
 mod refs;
 mod selection;
 #[cfg(feature = "fuse")]
@@ -98,8 +103,12 @@ enum Command {
     /// Look at this machine, its credentials and sources: what works, and what to do about the rest
     #[cfg(feature = "fuse")]
     Doctor(doctor::DoctorArgs),
-    /// Tell what is in a table
+    /// Stream a slice of a table into a compressed Zarr, on disk or in a bucket
+    Copy(copy::CopyArgs),
+    /// Tell what is in a table or a reference set
     Info(info::InfoArgs),
+    /// Draw a field as a map, in a file or in the terminal
+    Quicklook(quicklook::QuicklookArgs),
     /// Write references to a slice of a table for programs that read kerchunk's formats
     Export(export::ExportArgs),
     /// Check references against the archive: what is dead, stale, wrong or unreadable
@@ -259,7 +268,9 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::run(&args),
         #[cfg(feature = "fuse")]
         Command::Doctor(args) => doctor::run(&args),
+        Command::Copy(args) => copy::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Quicklook(args) => quicklook::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),
         #[cfg(feature = "fuse")]

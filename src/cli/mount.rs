@@ -24,7 +24,7 @@ use crate::fuse::{
 use crate::location::Location;
 use crate::scan::{Found, Library, SaveError, TableWatch};
 use crate::storage::Storage;
-use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig};
+use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig, RefConfig};
 use crate::telemetry::{self, Log, endpoint};
 use crate::time::Instant;
 use crate::vfs::tree::Tree;
@@ -323,14 +323,21 @@ fn tree_of(
 ) -> Result<Arc<dyn Tree>, Failure> {
     let opened = super::refs::open(&args.source, source, &storage, runtime, &args.allow_root)?;
     let tree = match opened {
-        super::refs::Opened::Set(reader) => {
-            if args.metrics_addr.is_some() || args.cache_dir.is_some() || args.follow {
+        super::refs::Opened::Set(set, policy) => {
+            if args.follow {
                 return Err(Failure::usage(
-                    "--metrics-addr, --cache-dir and --follow are for tables, not for reference sets",
+                    "--follow is for tables, not for reference sets",
                 ));
             }
-            let shown = RefTree::new(reader, source.to_string(), now().seconds());
-            return Ok(Arc::new(shown));
+            let config = RefConfig {
+                memory_bytes: args.memory.unwrap_or_else(config::memory_default),
+                disk: disk_cache(args)?,
+                ..RefConfig::default()
+            };
+            let reader = super::refs::reader(*set, policy, storage, runtime, &config);
+            let shown = Arc::new(RefTree::new(reader, source.to_string(), now().seconds()));
+            serve_metrics(args, runtime, &shown, RefTree::metrics)?;
+            return Ok(shown);
         }
         super::refs::Opened::Table(table, _) => {
             if args.follow {
@@ -343,12 +350,24 @@ fn tree_of(
         }
         super::refs::Opened::Other => tree(args, source, storage, runtime)?,
     };
-    if let Some(address) = args.metrics_addr {
-        let shown = Arc::clone(&tree);
-        endpoint::serve(address, runtime.handle(), move || shown.metrics())
-            .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))?;
-    }
+    serve_metrics(args, runtime, &tree, MountTree::metrics)?;
     Ok(tree)
+}
+
+/// Serves the counters of a tree over HTTP, if that is asked for.
+fn serve_metrics<T: Send + Sync + 'static>(
+    args: &MountArgs,
+    runtime: &tokio::runtime::Runtime,
+    tree: &Arc<T>,
+    metrics: fn(&T) -> String,
+) -> Result<(), Failure> {
+    let Some(address) = args.metrics_addr else {
+        return Ok(());
+    };
+    let shown = Arc::clone(tree);
+    endpoint::serve(address, runtime.handle(), move || metrics(&shown))
+        .map(|_bound| ())
+        .map_err(|error| Failure::failed(format!("cannot listen at {address}: {error}")))
 }
 
 /// The tree of a table, a directory of tables or a prefix.
@@ -392,19 +411,13 @@ fn show(
     rows: Arc<dyn RowSource>,
     follow: Option<Follow>,
 ) -> Result<Arc<MountTree>, Failure> {
-    // The background process leaves this directory.
-    let here = config::working_directory().unwrap_or_default();
-    let cache_dir = args.cache_dir.as_ref().map(|path| here.join(path));
-    let disk = cache_dir
-        .as_deref()
-        .map(|path| disk_cache(path, args.cache_size));
     let reader_config = ReaderConfig {
-        disk: disk.transpose()?,
+        disk: disk_cache(args)?,
         on_stale: match args.on_stale {
             StaleArg::Heal => OnStale::Heal,
             StaleArg::Fail => OnStale::Fail,
         },
-        corrections: cache_dir.or_else(config::state_directory),
+        corrections: cache_directory(args).or_else(config::state_directory),
         memory_bytes: args.memory.unwrap_or_else(config::memory_default),
         look_ahead: args.look_ahead,
         view: collection.selection.view.clone(),
@@ -423,13 +436,25 @@ fn show(
     Ok(Arc::new(tree))
 }
 
-fn disk_cache(directory: &Path, limit_bytes: u64) -> Result<Arc<DiskCache>, Failure> {
+/// `--cache-dir`: as a whole path, since the background process leaves this directory.
+fn cache_directory(args: &MountArgs) -> Option<PathBuf> {
+    let here = config::working_directory().unwrap_or_default();
+    args.cache_dir.as_ref().map(|path| here.join(path))
+}
+
+fn disk_cache(args: &MountArgs) -> Result<Option<Arc<DiskCache>>, Failure> {
+    let Some(directory) = cache_directory(args) else {
+        return Ok(None);
+    };
     let config = DiskConfig {
-        directory: directory.to_owned(),
-        limit_bytes,
+        directory,
+        limit_bytes: args.cache_size,
     };
     let opened = DiskCache::open(&config);
-    opened.map_err(|error| Failure::usage(format!("--cache-dir {}: {error}", directory.display())))
+    let directory = config.directory.display();
+    opened
+        .map(Some)
+        .map_err(|error| Failure::usage(format!("--cache-dir {directory}: {error}")))
 }
 
 /// The collection of a mount that stays as it is: something must be there to show, and all of it must be readable.

@@ -43,6 +43,32 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// Characters of a line: of the terminal, of `COLUMNS`, or 100.
+pub(super) fn terminal_width() -> usize {
+    let told = std::env::var("COLUMNS").ok();
+    let told = told.and_then(|text| text.parse::<usize>().ok());
+    let terminal = || terminal_size_of().map(|(width, _)| width);
+    told.or_else(terminal).unwrap_or(100).clamp(40, 1000)
+}
+
+/// Columns and lines of the terminal, if there is one.
+pub(super) fn terminal_size_of() -> Option<(usize, usize)> {
+    let (width, height) = terminal_size::terminal_size()?;
+    Some((usize::from(width.0), usize::from(height.0)))
+}
+
+/// Whether the user's locale has signs beyond ASCII.
+pub(super) fn unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|value| !value.is_empty());
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

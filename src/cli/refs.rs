@@ -6,20 +6,17 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::location::Location;
-use crate::refs::{Defect, MessageRef};
+use crate::refs::{Defect, MessageRef, RefSet};
 use crate::scan::{Progress, ScanConfig, Source, build};
 use crate::storage::Storage;
-use crate::store::policy::{Policy, shown};
-use crate::store::{LoadError, Loaded, RefReader, load_refs};
+use crate::store::references::policy::{Policy, shown};
+use crate::store::{LoadError, Loaded, RefConfig, RefReader, load_refs};
 use crate::table::row::{Row, Status, Table};
-
-/// Bytes of chunks that are kept for readers that come side by side.
-const CACHE_BYTES: u64 = 256 << 20;
 
 /// A source, opened.
 pub(super) enum Opened {
-    /// A reference set.
-    Set(Arc<RefReader>),
+    /// A reference set, and what it may refer to.
+    Set(Box<RefSet>, Policy),
     /// A table made of a list of messages, and what is wrong with the list.
     Table(Box<Table>, Vec<Defect>),
     /// Something else: a table, or nothing.
@@ -40,16 +37,7 @@ pub(super) fn open(
             for defect in set.defects.iter().take(20) {
                 tracing::warn!(kind = defect.kind, "{defect}");
             }
-            let policy = policy(own, allowed)?;
-            let reader = RefReader::new(
-                Arc::new(*set),
-                storage.clone(),
-                runtime.handle().clone(),
-                policy,
-                CACHE_BYTES,
-            );
-            runtime.block_on(reader.learn_sizes());
-            Ok(Opened::Set(Arc::new(reader)))
+            Ok(Opened::Set(set, policy(own, allowed)?))
         }
         Loaded::Messages(messages, defects, own) => {
             let policy = policy(own, allowed)?;
@@ -60,6 +48,20 @@ pub(super) fn open(
             Ok(Opened::Table(Box::new(table), defects))
         }
     }
+}
+
+/// A reader of a set's chunks.
+pub(super) fn reader(
+    set: RefSet,
+    policy: Policy,
+    storage: Storage,
+    runtime: &tokio::runtime::Runtime,
+    config: &RefConfig,
+) -> Arc<RefReader> {
+    let handle = runtime.handle().clone();
+    let reader = RefReader::new(set, storage, handle, policy, config);
+    runtime.block_on(reader.learn_sizes());
+    Arc::new(reader)
 }
 
 pub(super) fn policy(own: Option<PathBuf>, allowed: &[PathBuf]) -> Result<Policy, Failure> {

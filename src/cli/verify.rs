@@ -9,14 +9,15 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use super::output::{count_text, grouped};
-use super::refs::{Opened, open};
+use super::progress::{Bar, Steps};
+use super::refs::{Opened, open, reader};
 use super::{Failure, StorageArgs, load_failure, runtime};
 use crate::config;
 use crate::dataset::archive::rows_of;
 use crate::refs::Defect;
 use crate::scan::load;
 use crate::storage::Storage;
-use crate::store::{FieldReader, OnStale, Read, ReaderConfig, RefKey, RefReader};
+use crate::store::{FieldReader, OnStale, Read, ReaderConfig, RefConfig, RefKey, RefReader};
 use crate::table::row::{Status, Table};
 
 /// Chunks that are looked at at once.
@@ -91,11 +92,15 @@ pub(super) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let storage = args.storage.settings().storage().map_err(Failure::usage)?;
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let report = match open(&args.source, &source, &storage, &runtime, &args.allow_root)? {
-        Opened::Set(reader) => runtime.block_on(set(&reader, args.sample)),
+        Opened::Set(checked, policy) => {
+            let config = RefConfig::default();
+            let reader = reader(*checked, policy, storage.clone(), &runtime, &config);
+            runtime.block_on(set(&reader, args.sample, &storage))
+        }
         Opened::Table(checked, defects) => {
             let checked = Arc::new(*checked);
-            let reader = reader_of(&checked, storage, &runtime);
-            let mut report = runtime.block_on(table(&reader, &checked, args.sample));
+            let reader = reader_of(&checked, storage.clone(), &runtime);
+            let mut report = runtime.block_on(table(&reader, &checked, args.sample, &storage));
             for defect in &defects {
                 *report.defect_counts.entry(defect.kind).or_default() += 1;
             }
@@ -107,8 +112,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
                 .block_on(load(&source, &storage))
                 .map_err(|error| load_failure(&error))?;
             let loaded = Arc::new(loaded);
-            let reader = reader_of(&loaded, storage, &runtime);
-            runtime.block_on(table(&reader, &loaded, args.sample))
+            let reader = reader_of(&loaded, storage.clone(), &runtime);
+            runtime.block_on(table(&reader, &loaded, args.sample, &storage))
         }
     };
     if args.json {
@@ -124,7 +129,7 @@ fn stride(total: u64, sample: Option<u64>) -> u64 {
     sample.map_or(1, |sample| total.div_ceil(sample.max(1)).max(1))
 }
 
-async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
+async fn set(reader: &Arc<RefReader>, sample: Option<u64>, storage: &Storage) -> Report {
     let set = Arc::clone(reader.set());
     let mut report = Report {
         defects: set.defects.clone(),
@@ -136,6 +141,9 @@ async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
         .map(|(_, _, info)| info.chunk_count())
         .fold(0, u64::saturating_add);
     let every = stride(total, sample);
+    let steps = Steps::of(total.div_ceil(every));
+    let _bar = Bar::show("reference", Arc::clone(&steps), storage);
+    let mut passed = 0_u64;
     // Phase of the sample, carried from array to array.
     let mut skip = 0_u64;
     for (node, array, info) in set.arrays() {
@@ -178,12 +186,8 @@ async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
             })
             .buffer_unordered(AT_ONCE);
         while let Some((number, outcome)) = outcomes.next().await {
-            let key = if info.shape.is_empty() {
-                "0".to_owned()
-            } else {
-                crate::zarr::key::chunk_key(number, &info.grid)
-            };
-            let at = format!("{}/{key}", array.path);
+            let at = format!("{}/{}", array.path, info.chunk_name(number));
+            steps.step();
             let Some(outcome) = outcome else { continue };
             report.references += 1;
             let due = info.chunk_bytes();
@@ -204,6 +208,9 @@ async fn set(reader: &Arc<RefReader>, sample: Option<u64>) -> Report {
                 },
             );
         }
+        // Of what has no reference nothing is to be looked at.
+        passed = passed.saturating_add(info.chunk_count());
+        steps.reach(passed / every);
     }
     report
 }
@@ -222,12 +229,19 @@ fn reader_of(
     FieldReader::new(rows, storage, runtime.handle().clone(), &config)
 }
 
-async fn table(reader: &FieldReader, table: &Table, sample: Option<u64>) -> Report {
+async fn table(
+    reader: &FieldReader,
+    table: &Table,
+    sample: Option<u64>,
+    storage: &Storage,
+) -> Report {
     let mut report = Report {
         references: table.rows.len() as u64,
         ..Report::default()
     };
     let every = usize::try_from(stride(report.references, sample)).unwrap_or(usize::MAX);
+    let steps = Steps::of(report.references.div_ceil(every as u64));
+    let _bar = Bar::show("reference", Arc::clone(&steps), storage);
     let rows = (0..)
         .zip(&table.rows)
         .step_by(every)
@@ -242,6 +256,7 @@ async fn table(reader: &FieldReader, table: &Table, sample: Option<u64>) -> Repo
         })
         .buffer_unordered(AT_ONCE);
     while let Some((row, outcome)) = outcomes.next().await {
+        steps.step();
         let location = table
             .objects
             .get(row.object as usize)

@@ -6,12 +6,13 @@
 //! not arrived, two that claim one cell) have their rows read when a collection is made.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::table::manifest::{Manifest, TableEntry};
 use crate::table::meta::Summary;
-use crate::table::row::{GridRecord, Kind, Table};
+use crate::table::row::{GridRecord, Kind, Status, Table};
 use crate::time::{Instant, Window};
 
 /// Number of a row among all that a process has seen.
@@ -24,6 +25,12 @@ pub trait PartSource: Send + Sync + fmt::Debug {
     /// # Errors
     /// What is wrong, in a sentence.
     fn rows(&self, range: Range<u64>) -> Result<Arc<Table>, String>;
+
+    /// Lengths of the messages of all rows, in order; `None` where it is not known. May read a file or ask a server.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence.
+    fn lengths(&self) -> Result<Vec<Option<NonZeroU64>>, String>;
 }
 
 /// Finds rows by number.
@@ -77,6 +84,15 @@ pub struct PartLayout {
     pub spans: Vec<Span>,
 }
 
+/// What a table counts of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartCounts {
+    /// Count of objects.
+    pub objects: u64,
+    /// Counts of rows by status.
+    pub statuses: Vec<(Status, u64)>,
+}
+
 /// One table.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -90,6 +106,8 @@ pub struct Part {
     pub runs: Arc<[Instant]>,
     /// Those that are complete.
     pub complete_runs: Arc<[Instant]>,
+    /// What it counts.
+    pub counts: PartCounts,
     /// Its rows.
     pub source: Arc<dyn PartSource>,
 }
@@ -112,6 +130,13 @@ impl PartSource for InMemory {
         } else {
             Err("a table in memory is read as a whole".to_owned())
         }
+    }
+
+    fn lengths(&self) -> Result<Vec<Option<NonZeroU64>>, String> {
+        let rows = self.0.rows.iter();
+        Ok(rows
+            .map(|row| row.length.and_then(NonZeroU64::new))
+            .collect())
     }
 }
 
@@ -220,6 +245,10 @@ impl Part {
             }),
             runs: runs.into(),
             complete_runs: table.complete_runs.clone().into(),
+            counts: PartCounts {
+                objects: table.objects.len() as u64,
+                statuses: count_by_status(&table),
+            },
             source: Arc::new(InMemory(table)),
         }
     }
@@ -248,6 +277,16 @@ impl Part {
     }
 }
 
+/// Counts of a table's rows by status.
+fn count_by_status(table: &Table) -> Vec<(Status, u64)> {
+    let count = |status| {
+        let rows = table.rows.iter().filter(|row| row.status == status);
+        (status, rows.count() as u64)
+    };
+    let all = Status::ALL.into_iter().map(count);
+    all.filter(|(_, count)| *count > 0).collect()
+}
+
 impl Archive {
     /// A table in memory.
     #[must_use]
@@ -261,6 +300,18 @@ impl Archive {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.rows).sum()
+    }
+
+    /// Counts of rows by status.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<(Status, u64)> {
+        let counts = self.parts.iter().flat_map(|part| &part.counts.statuses);
+        let count = |status| {
+            let same = counts.clone().filter(|(own, _)| *own == status);
+            (status, same.map(|(_, count)| count).sum())
+        };
+        let all = Status::ALL.into_iter().map(count);
+        all.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Whether some table calls a run complete.

@@ -372,6 +372,28 @@ impl Cells {
         self.listed.is_empty().then(|| form.collect())
     }
 
+    /// Counts the cells of each run and step: `add` gets run, step, cells that are present and cells that are pending, in no order and for
+    /// a run and step more than once.
+    pub fn tally(&self, add: &mut dyn FnMut(u32, u32, u32, u32)) {
+        let mut counts: HashMap<(usize, usize), (&Slab, usize)> = HashMap::new();
+        for slab in &self.slabs {
+            let at = (address(&slab.runs), address(&slab.steps));
+            counts.entry(at).or_insert((slab, 0)).1 += slab.members.len();
+        }
+        for (slab, present) in counts.into_values() {
+            let present = u32::try_from(present).unwrap_or(u32::MAX);
+            for run in slab.runs.iter() {
+                for step in slab.steps.iter() {
+                    add(run.run, step.step, present, 0);
+                }
+            }
+        }
+        for cell in &self.listed {
+            let present = u32::from(cell.present);
+            add(cell.key.run, cell.key.step, present, 1 - present);
+        }
+    }
+
     /// Coverage of each run and step that has cells, in order.
     #[must_use]
     pub fn coverage(&self) -> Vec<Coverage> {

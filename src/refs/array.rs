@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::zarr::key::{chunk_key, parse_chunk_key};
+
 /// Most dimensions of an array.
 const MAX_RANK: usize = 32;
 /// Most bytes of one chunk that gribfs makes.
@@ -180,6 +182,26 @@ impl ArrayInfo {
     #[must_use]
     pub fn chunk_count(&self) -> u64 {
         product(&self.grid).unwrap_or(u64::MAX)
+    }
+
+    /// Name of a chunk's file: `3.0.0`, or `0` of a scalar.
+    #[must_use]
+    pub fn chunk_name(&self, number: u64) -> String {
+        if self.shape.is_empty() {
+            "0".to_owned()
+        } else {
+            chunk_key(number, &self.grid)
+        }
+    }
+
+    /// Number of the chunk of that name, if it is one of these.
+    #[must_use]
+    pub fn chunk_number(&self, name: &str) -> Option<u64> {
+        if self.shape.is_empty() {
+            (name == "0").then_some(0)
+        } else {
+            parse_chunk_key(name, &self.grid)
+        }
     }
 
     /// Whether chunks are GRIB messages.

@@ -9,14 +9,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::array::{ArrayInfo, Coding};
-use super::chunks::{ChunkTable, Slot};
+use super::chunks::{ChunkTable, Slot, Target};
 use super::error::{Defect, RefsError};
 use super::json_text::parse_lenient;
 use super::records::Records;
-use super::set::{Kind, Node, RefSet, Target, note_defect};
+use super::set::{Kind, Node, RefSet, note_defect};
 use super::templates::{Names, Templates};
 use super::urls::Urls;
-use super::value::RefValue;
 
 /// Longest key and longest part of one.
 const MAX_KEY: usize = 4096;
@@ -63,7 +62,7 @@ impl SetBuilder {
     ///
     /// # Errors
     /// [`RefsError`] for limits and templates; what is wrong with one key is a defect of the set.
-    pub fn insert(&mut self, key: &str, value: RefValue) -> Result<(), RefsError> {
+    pub fn insert(&mut self, key: &str, value: Target) -> Result<(), RefsError> {
         let prefixed;
         let key = if self.prefix.is_empty() {
             key
@@ -77,24 +76,11 @@ impl SetBuilder {
         }
         let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
         if self.step_keys && folder.starts_with("step_") {
-            let target = match value {
-                RefValue::Object {
-                    url,
-                    offset,
-                    length,
-                } => Target::Object {
-                    url,
-                    offset,
-                    length,
-                },
-                RefValue::Inline(bytes) => Target::Inline(bytes),
-                RefValue::NoTarget => Target::NoTarget,
-            };
-            self.loose.push((key.to_owned(), target));
+            self.loose.push((key.to_owned(), value));
             return Ok(());
         }
         if name.starts_with(".z") {
-            let RefValue::Inline(text) = value else {
+            let Target::Inline(text) = value else {
                 self.defect(
                     "document",
                     key,
@@ -116,10 +102,9 @@ impl SetBuilder {
             return Ok(());
         }
         match &directory.info {
-            Some(Ok(info)) => match crate::zarr::key::parse_chunk_key(name, &info.grid) {
-                Some(number) if !info.shape.is_empty() => directory.chunks.push(number, &slot),
-                _ if info.shape.is_empty() && name == "0" => directory.chunks.push(0, &slot),
-                _ => directory.outside(name),
+            Some(Ok(info)) => match info.chunk_number(name) {
+                Some(number) => directory.chunks.push(number, &slot),
+                None => directory.outside(name),
             },
             Some(Err(_)) => {}
             None => directory.waiting.push((name.into(), slot)),
@@ -137,13 +122,13 @@ impl SetBuilder {
     ) -> Result<(), RefsError> {
         if self.prefix.is_empty()
             && !self.step_keys
-            && !url.contains("{{")
+            && memchr::memchr(b'{', url.as_bytes()).is_none()
             && let Some((folder, name)) = key.rsplit_once('/')
             && let Some((last, at)) = &self.last
             && last == folder
             && let Some(directory) = self.directories.get_mut(*at)
             && let Some(Ok(info)) = &directory.info
-            && let Some(number) = crate::zarr::key::parse_chunk_key(name, &info.grid)
+            && let Some(number) = info.chunk_number(name)
             && let Some(url) = self.urls.intern(url)
         {
             directory.chunks.push(
@@ -159,7 +144,7 @@ impl SetBuilder {
         let url = url.to_owned();
         self.insert(
             key,
-            RefValue::Object {
+            Target::Object {
                 url,
                 offset,
                 length,
@@ -179,14 +164,9 @@ impl SetBuilder {
                 let waiting = std::mem::take(&mut directory.waiting);
                 if let Some(Ok(info)) = directory.info.clone() {
                     for (name, slot) in waiting {
-                        match crate::zarr::key::parse_chunk_key(&name, &info.grid) {
-                            Some(number) if !info.shape.is_empty() => {
-                                directory.chunks.push(number, &slot);
-                            }
-                            _ if info.shape.is_empty() && &*name == "0" => {
-                                directory.chunks.push(0, &slot);
-                            }
-                            _ => directory.outside(&name),
+                        match info.chunk_number(&name) {
+                            Some(number) => directory.chunks.push(number, &slot),
+                            None => directory.outside(&name),
                         }
                     }
                 }
@@ -211,11 +191,11 @@ impl SetBuilder {
         }
     }
 
-    fn slot(&mut self, value: RefValue) -> Result<Slot, RefsError> {
+    fn slot(&mut self, value: Target) -> Result<Slot, RefsError> {
         Ok(match value {
-            RefValue::Inline(bytes) => Slot::Inline(bytes),
-            RefValue::NoTarget => Slot::NoTarget,
-            RefValue::Object {
+            Target::Inline(bytes) => Slot::Inline(bytes),
+            Target::NoTarget => Slot::NoTarget,
+            Target::Object {
                 mut url,
                 offset,
                 length,

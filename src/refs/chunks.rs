@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::urls::MAX_URLS;
+use super::urls::{MAX_URLS, Urls};
 
 const ABSENT: u32 = u32::MAX;
 const INLINE: u32 = u32::MAX - 1;
@@ -12,6 +12,8 @@ const NO_TARGET: u32 = u32::MAX - 2;
 /// Length that stands for the whole object, and one for a length that does not fit.
 const WHOLE: u32 = u32::MAX;
 const LONG: u32 = u32::MAX - 1;
+/// No slot.
+const NOWHERE: usize = usize::MAX;
 
 /// Where one chunk lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,43 @@ pub enum Slot {
     },
     /// A reference to the set's default target, which the set does not hold.
     NoTarget,
+}
+
+/// Where the bytes of a chunk lie, its URL as the set writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The bytes themselves.
+    Inline(Bytes),
+    /// A range of an object, or all of it.
+    Object {
+        /// The URL.
+        url: String,
+        /// First byte.
+        offset: u64,
+        /// Count of bytes; `None` is the whole object.
+        length: Option<u64>,
+    },
+    /// The set's default target, which nobody tells.
+    NoTarget,
+}
+
+impl Slot {
+    /// The same with its URL written out; `None` if there is no URL of that number.
+    pub(crate) fn target(&self, urls: &Urls) -> Option<Target> {
+        Some(match self {
+            Self::Inline(bytes) => Target::Inline(bytes.clone()),
+            Self::NoTarget => Target::NoTarget,
+            Self::Object {
+                url,
+                offset,
+                length,
+            } => Target::Object {
+                url: urls.get(*url)?.to_owned(),
+                offset: *offset,
+                length: *length,
+            },
+        })
+    }
 }
 
 /// References of one array by linear chunk number.
@@ -107,44 +146,17 @@ impl ChunkTable {
         self.inline = Bytes::from(std::mem::take(&mut self.growing));
         let mut twice = Vec::new();
         if let Some(numbers) = self.numbers.take() {
-            let mut order: Vec<(u64, usize)> = numbers.into_iter().zip(0..).collect();
-            order.sort_unstable();
-            let mut sorted = Self {
-                inline: std::mem::take(&mut self.inline),
-                ..Self::default()
+            let kept = self.present;
+            let end = numbers.iter().max().map_or(0, |last| last + 1);
+            // Where most chunks of the range are there, their places tell their numbers and nothing is sorted.
+            let (order, numbers) = if end / 2 <= kept {
+                (self.dense_order(&numbers, end, &mut twice), None)
+            } else {
+                let (order, numbers) = self.sorted_order(numbers, &mut twice);
+                (order, Some(numbers))
             };
-            let mut kept: Vec<u64> = Vec::with_capacity(order.len());
-            let mut last: Option<(u64, usize)> = None;
-            for (number, slot) in order {
-                if let Some((before, other)) = last
-                    && before == number
-                {
-                    if self.at(other, &sorted.inline) != self.at(slot, &sorted.inline) {
-                        twice.push(number);
-                    }
-                    continue;
-                }
-                kept.push(number);
-                if let Some(length) = self.long.get(&slot) {
-                    sorted.long.insert(sorted.urls.len(), *length);
-                }
-                sorted
-                    .urls
-                    .push(self.urls.get(slot).copied().unwrap_or(ABSENT));
-                sorted
-                    .offsets
-                    .push(self.offsets.get(slot).copied().unwrap_or_default());
-                sorted
-                    .lengths
-                    .push(self.lengths.get(slot).copied().unwrap_or_default());
-                last = Some((number, slot));
-            }
-            sorted.present = kept.len() as u64;
-            let in_order = kept
-                .last()
-                .is_none_or(|last| *last + 1 == kept.len() as u64);
-            sorted.numbers = (!in_order).then_some(kept);
-            *self = sorted;
+            self.arrange(&order);
+            self.numbers = numbers;
         }
         self.urls.shrink_to_fit();
         self.offsets.shrink_to_fit();
@@ -152,7 +164,61 @@ impl ChunkTable {
         twice
     }
 
-    fn at(&self, slot: usize, inline: &Bytes) -> Option<Slot> {
+    /// The slot of each number from 0 to `end`, [`NOWHERE`] for those without; the first of several.
+    fn dense_order(&self, numbers: &[u64], end: u64, twice: &mut Vec<u64>) -> Vec<usize> {
+        let mut order = vec![NOWHERE; usize::try_from(end).unwrap_or_default()];
+        for (slot, number) in numbers.iter().enumerate() {
+            let place = usize::try_from(*number)
+                .ok()
+                .and_then(|at| order.get_mut(at));
+            match place {
+                Some(place) if *place == NOWHERE => *place = slot,
+                Some(place) => self.note_twice(*place, slot, *number, twice),
+                None => {}
+            }
+        }
+        order
+    }
+
+    /// The slots by ascending number, and those numbers; the first of several.
+    fn sorted_order(&self, numbers: Vec<u64>, twice: &mut Vec<u64>) -> (Vec<usize>, Vec<u64>) {
+        let mut pairs: Vec<(u64, usize)> = numbers.into_iter().zip(0..).collect();
+        pairs.sort_unstable();
+        pairs.dedup_by(|(later, slot), (number, first)| {
+            let same = later == number;
+            if same {
+                self.note_twice(*first, *slot, *number, twice);
+            }
+            same
+        });
+        let order = pairs.iter().map(|(_, slot)| *slot).collect();
+        (order, pairs.into_iter().map(|(number, _)| number).collect())
+    }
+
+    fn note_twice(&self, first: usize, second: usize, number: u64, twice: &mut Vec<u64>) {
+        if self.at(first) != self.at(second) && twice.last() != Some(&number) {
+            twice.push(number);
+        }
+    }
+
+    /// Takes the slots of `order` in that order. One column after the other, so that little is in memory twice.
+    fn arrange(&mut self, order: &[usize]) {
+        fn column<T: Copy>(old: &[T], order: &[usize], absent: T) -> Vec<T> {
+            let pick = |slot: &usize| old.get(*slot).copied().unwrap_or(absent);
+            order.iter().map(pick).collect()
+        }
+        self.urls = column(&self.urls, order, ABSENT);
+        self.offsets = column(&self.offsets, order, 0);
+        self.lengths = column(&self.lengths, order, 0);
+        if !self.long.is_empty() {
+            let long = (0..).zip(order);
+            let long = long.filter_map(|(to, slot)| Some((to, *self.long.get(slot)?)));
+            self.long = long.collect();
+        }
+        self.present = self.urls.iter().filter(|url| **url != ABSENT).count() as u64;
+    }
+
+    fn at(&self, slot: usize) -> Option<Slot> {
         let (url, offset, length) = (
             *self.urls.get(slot)?,
             *self.offsets.get(slot)?,
@@ -169,7 +235,7 @@ impl ChunkTable {
             INLINE => {
                 let start = usize::try_from(offset).ok()?;
                 let end = start.checked_add(usize::try_from(length?).ok()?)?;
-                (end <= inline.len()).then(|| Slot::Inline(inline.slice(start..end)))
+                (end <= self.inline.len()).then(|| Slot::Inline(self.inline.slice(start..end)))
             }
             url if url < MAX_URLS => Some(Slot::Object {
                 url,
@@ -190,7 +256,7 @@ impl ChunkTable {
     /// The reference of a chunk; `None` where there is none.
     #[must_use]
     pub fn get(&self, number: u64) -> Option<Slot> {
-        self.at(self.slot_of(number)?, &self.inline)
+        self.at(self.slot_of(number)?)
     }
 
     /// How many chunks have a reference.
@@ -208,6 +274,17 @@ impl ChunkTable {
         (start..self.urls.len())
             .filter(|slot| self.urls.get(*slot) != Some(&ABSENT))
             .filter_map(|slot| match &self.numbers {
+                None => Some(slot as u64),
+                Some(numbers) => numbers.get(slot).copied(),
+            })
+    }
+
+    /// Numbers of the chunks that are whole objects, ascending.
+    pub fn whole_objects(&self) -> impl Iterator<Item = u64> {
+        let slots = (0..).zip(self.urls.iter().zip(&self.lengths));
+        slots
+            .filter(|(_, (url, length))| **url < MAX_URLS && **length == WHOLE)
+            .filter_map(|(slot, _)| match &self.numbers {
                 None => Some(slot as u64),
                 Some(numbers) => numbers.get(slot).copied(),
             })
@@ -252,10 +329,35 @@ mod tests {
     }
 
     #[test]
+    fn few_chunks_of_many_and_most_of_them_are_arranged_alike() {
+        for stride in [1_u64, 7, 1000] {
+            let mut table = ChunkTable::default();
+            for number in (0..100_u64).rev() {
+                table.push(number * stride, &object(number, Some(number + (1 << 32))));
+            }
+            table.push(50 * stride, &object(50, Some(50 + (1 << 32))));
+            assert!(table.seal().is_empty());
+            assert_eq!(table.present(), 100);
+            let numbers: Vec<u64> = table.numbers_from(0).collect();
+            assert_eq!(numbers, (0..100).map(|n| n * stride).collect::<Vec<_>>());
+            for number in 0..100 {
+                let slot = object(number, Some(number + (1 << 32)));
+                assert_eq!(table.get(number * stride), Some(slot));
+            }
+            assert_eq!(table.get(100 * stride), None);
+        }
+    }
+
+    #[test]
     fn a_chunk_with_two_references_is_told() {
         let mut table = ChunkTable::default();
         table.push(1, &object(5, Some(7)));
         table.push(1, &object(6, Some(7)));
         assert_eq!(table.seal(), [1]);
+        let mut table = ChunkTable::default();
+        for number in [1_000_000, 3, 1_000_000] {
+            table.push(number, &object(table.present(), None));
+        }
+        assert_eq!(table.seal(), [1_000_000]);
     }
 }

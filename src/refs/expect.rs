@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use super::array::{Coding, GribVar};
-use super::set::{Kind, RefSet, Target};
+use super::chunks::Target;
+use super::set::{Kind, RefSet};
 use crate::zarr::key::chunk_positions;
 
 /// Most elements of a coordinate that is read whole.

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::builder::SetBuilder;
 use super::cells::{Counts, Texts, batches, column_names, footer_of};
+use super::chunks::Target;
 use super::error::RefsError;
 use super::literal::{Literal, each_member};
-use super::set::{Kind, RefSet, Target};
-use super::value::RefValue;
+use super::set::{Kind, RefSet};
 
 /// Whether these columns are those of a GIK file.
 pub(crate) fn is_gik(columns: &[String]) -> bool {
@@ -68,14 +68,14 @@ pub fn read_gik(file: Bytes) -> Result<RefSet, RefsError> {
                 continue;
             };
             let Ok(text) = std::str::from_utf8(cell) else {
-                builder.insert(key, RefValue::Inline(Bytes::copy_from_slice(cell)))?;
+                builder.insert(key, Target::Inline(Bytes::copy_from_slice(cell)))?;
                 continue;
             };
             if key == "refs" && text.trim_start().starts_with('{') {
                 literal_set(text, &mut builder)?;
                 continue;
             }
-            match RefValue::of_cell(text) {
+            match Target::of_cell(text) {
                 Some(value) => builder.insert(key, value)?,
                 None => builder.defect("value", key, "base64 that cannot be read"),
             }
@@ -188,13 +188,13 @@ fn literal_member(key: &str, value: &Literal, builder: &mut SetBuilder) -> Resul
         return Ok(());
     }
     let read = match value {
-        Literal::Text(text) => RefValue::inline(text),
-        Literal::Bytes(bytes) => Some(RefValue::Inline(Bytes::copy_from_slice(bytes))),
+        Literal::Text(text) => Target::inline(text),
+        Literal::Bytes(bytes) => Some(Target::Inline(Bytes::copy_from_slice(bytes))),
         Literal::List(_) | Literal::Dict(_) => {
             let json = value.to_json();
             match json.as_array() {
-                Some(parts) => RefValue::of_parts(parts),
-                None => Some(RefValue::Inline(Bytes::from(json.to_string()))),
+                Some(parts) => Target::of_parts(parts),
+                None => Some(Target::Inline(Bytes::from(json.to_string()))),
             }
         }
         Literal::Integer(_) | Literal::Float(_) | Literal::Bool(_) | Literal::None => None,

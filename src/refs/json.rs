@@ -5,12 +5,12 @@ use std::io::Read;
 use serde_json::Value;
 
 use super::builder::SetBuilder;
+use super::chunks::Target;
 use super::error::RefsError;
 use super::json_text::parse_lenient;
 use super::set::RefSet;
 use super::stream::{Stream, read_string};
 use super::templates::{MAX_GENERATED, Templates, generate};
-use super::value::RefValue;
 
 /// Most sets of one list.
 const MAX_SETS: usize = 100_000;
@@ -133,7 +133,7 @@ fn finish_part(part: Part, builder: &mut SetBuilder) -> Result<(), RefsError> {
             &mut |key, url, offset, length| {
                 builder.insert(
                     key,
-                    RefValue::Object {
+                    Target::Object {
                         url,
                         offset,
                         length,
@@ -160,16 +160,16 @@ fn member<R: Read>(
     let value = if raw.first() == Some(&b'"') {
         let mut text = String::new();
         if read_string(raw, &mut text) {
-            RefValue::inline(&text)
+            Target::inline(&text)
         } else {
             None
         }
     } else if raw.first() == Some(&b'{') {
         // Its own text: how it is written is not ours to change.
-        Some(RefValue::Inline(bytes::Bytes::copy_from_slice(raw)))
+        Some(Target::Inline(bytes::Bytes::copy_from_slice(raw)))
     } else {
         let parsed = parse_lenient(raw).map_err(|what| stream.syntax(what))?;
-        RefValue::of_json(&parsed)
+        Target::of_json(&parsed)
     };
     match value {
         Some(value) => builder.insert(key, value),
@@ -214,7 +214,7 @@ fn plain_range(raw: &[u8], url: &mut String) -> Option<(u64, Option<u64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refs::{Slot, Target};
+    use crate::refs::Slot;
 
     fn read(text: &str) -> Result<RefSet, RefsError> {
         read_json(text.as_bytes())

@@ -4,8 +4,9 @@
 use bytes::Bytes;
 
 use super::cells::{Counts, Texts, batches};
+use super::chunks::Target;
 use super::error::RefsError;
-use super::set::{RefSet, Target};
+use super::set::RefSet;
 
 /// One message that a list names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

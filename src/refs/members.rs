@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::array::ArrayInfo;
 use super::builder::SetBuilder;
+use super::chunks::Target;
 use super::error::RefsError;
-use super::set::{Kind, RefSet, Target};
-use super::value::RefValue;
+use super::set::{Kind, RefSet};
 use crate::zarr::key::{chunk_key, chunk_positions};
 
 /// Dimensions that stand before the member axis.
@@ -98,7 +98,7 @@ pub fn combine(mut members: Vec<(u16, RefSet)>) -> Result<RefSet, RefsError> {
                         let mut positions = chunk_positions(chunk, &own.grid);
                         positions.insert(place.min(positions.len()), position as u64);
                         let key: Vec<String> = positions.iter().map(u64::to_string).collect();
-                        builder.insert(&format!("{}/{}", node.path, key.join(".")), value(target))
+                        builder.insert(&format!("{}/{}", node.path, key.join(".")), target)
                     })?;
                 }
                 let group = node.path.rsplit_once('/').map_or("", |(group, _)| group);
@@ -113,7 +113,7 @@ pub fn combine(mut members: Vec<(u16, RefSet)>) -> Result<RefSet, RefsError> {
             } else {
                 builder.insert(
                     &format!("{}/.zarray", node.path),
-                    RefValue::Inline(Bytes::from(zarray.to_string())),
+                    Target::Inline(Bytes::from(zarray.to_string())),
                 )?;
                 attributes(&mut builder, &node.path, node.attributes.clone())?;
                 each_chunk(set, find(set, &node.path), &mut |chunk, target| {
@@ -122,7 +122,7 @@ pub fn combine(mut members: Vec<(u16, RefSet)>) -> Result<RefSet, RefsError> {
                     } else {
                         chunk_key(chunk, &info.grid)
                     };
-                    builder.insert(&format!("{}/{key}", node.path), value(target))
+                    builder.insert(&format!("{}/{key}", node.path), target)
                 })?;
             }
         }
@@ -190,7 +190,7 @@ fn array_with_axis(
     }
     builder.insert(
         &format!("{path}/.zarray"),
-        RefValue::Inline(Bytes::from(zarray.to_string())),
+        Target::Inline(Bytes::from(zarray.to_string())),
     )?;
     let node = find(set, path);
     let mut own = set
@@ -213,7 +213,7 @@ fn number_axis(
         "filters": null, "dimension_separator": ".", "compressor": null, "zarr_format": 2});
     builder.insert(
         &format!("{path}/.zarray"),
-        RefValue::Inline(Bytes::from(zarray.to_string())),
+        Target::Inline(Bytes::from(zarray.to_string())),
     )?;
     let own = json!({"units": "1", "standard_name": "realization", "long_name": "ensemble member numerical id",
         "_ARRAY_DIMENSIONS": ["number"]});
@@ -222,7 +222,7 @@ fn number_axis(
         .iter()
         .flat_map(|number| i64::from(*number).to_le_bytes())
         .collect();
-    builder.insert(&format!("{path}/0"), RefValue::Inline(Bytes::from(bytes)))
+    builder.insert(&format!("{path}/0"), Target::Inline(Bytes::from(bytes)))
 }
 
 fn attributes(
@@ -237,7 +237,7 @@ fn attributes(
     };
     builder.insert(
         &key,
-        RefValue::Inline(Bytes::from(Value::Object(own).to_string())),
+        Target::Inline(Bytes::from(Value::Object(own).to_string())),
     )
 }
 
@@ -257,22 +257,6 @@ fn each_chunk(
         }
     }
     Ok(())
-}
-
-fn value(target: Target) -> RefValue {
-    match target {
-        Target::Inline(bytes) => RefValue::Inline(bytes),
-        Target::Object {
-            url,
-            offset,
-            length,
-        } => RefValue::Object {
-            url,
-            offset,
-            length,
-        },
-        Target::NoTarget => RefValue::NoTarget,
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ mod write;
 
 pub use array::{ArrayInfo, Coding, GribVar};
 pub use builder::SetBuilder;
-pub use chunks::{ChunkTable, Slot};
+pub use chunks::{ChunkTable, Slot, Target};
 pub use error::{Defect, RefsError};
 pub use expect::Expectation;
 pub use gik::read_gik;
@@ -41,10 +41,9 @@ pub use k_index::{MessageRef, read_k_index, step_messages};
 pub use literal::{Literal, parse_literal};
 pub use members::{combine, member_in_name};
 pub use records::{RecordSource, read_directory, read_record};
-pub use set::{Kind, Node, RefSet, Target};
+pub use set::{Kind, Node, RefSet};
 pub use sniff::{
     Compression, Format, decompress, parquet_footer, parquet_footer_length, sniff,
     sniff_compression,
 };
-pub use value::RefValue;
 pub use write::{ExportArray, json_set, record_bytes, zmetadata};

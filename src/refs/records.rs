@@ -12,15 +12,17 @@ use serde_json::Value;
 
 use super::builder::SetBuilder;
 use super::cells::{Counts, Texts, batches};
-use super::chunks::{ChunkTable, Slot};
+use super::chunks::{ChunkTable, Slot, Target};
 use super::error::RefsError;
 use super::json_text::parse_lenient;
-use super::set::{RefSet, Target};
+use super::set::RefSet;
 use super::urls::Urls;
-use super::value::{RefValue, text_of};
+use super::value::text_of;
 
-/// Bytes of decoded records that are kept.
+/// Bytes of decoded records that are kept where nobody says otherwise.
 const KEPT_BYTES: usize = 192 << 20;
+/// Records of one array that are looked at to tell whether all are in memory.
+const MAX_LISTED: u64 = 256;
 /// Largest record size that is believed.
 const MAX_RECORD: u64 = 1 << 26;
 
@@ -44,13 +46,16 @@ struct Record {
 pub(crate) struct Records {
     source: Arc<dyn RecordSource>,
     record_size: u64,
+    /// Bytes of records that are kept.
+    limit: usize,
     kept: Mutex<Kept>,
 }
 
 struct Kept {
-    records: LruCache<(String, u64), Option<Arc<Record>>>,
+    /// By array and number of the record; `None` where there is no file.
+    records: LruCache<(usize, u64), Option<Arc<Record>>>,
     bytes: usize,
-    reading: HashMap<(String, u64), Arc<Mutex<()>>>,
+    reading: HashMap<(usize, u64), Arc<Mutex<()>>>,
 }
 
 impl fmt::Debug for Records {
@@ -81,7 +86,7 @@ pub fn read_directory(
     let mut builder = SetBuilder::default();
     for (key, value) in metadata {
         let text = text_of(value);
-        builder.insert(key, RefValue::Inline(Bytes::from(text)))?;
+        builder.insert(key, Target::Inline(Bytes::from(text)))?;
     }
     let kept = Kept {
         records: LruCache::unbounded(),
@@ -91,45 +96,58 @@ pub fn read_directory(
     let records = Records {
         source,
         record_size,
+        limit: KEPT_BYTES,
         kept: Mutex::new(kept),
     };
     builder.finish_with(Some(records))
 }
 
 impl Records {
-    pub(crate) fn chunk(&self, path: &str, number: u64) -> Result<Option<Target>, RefsError> {
-        let Some(record) = self.record(path, number / self.record_size)? else {
+    /// The reference of a chunk of the array `node`, which lies at `path`.
+    pub(crate) fn chunk(
+        &self,
+        node: usize,
+        path: &str,
+        number: u64,
+    ) -> Result<Option<Target>, RefsError> {
+        let Some(record) = self.record(node, path, number / self.record_size)? else {
             return Ok(None);
         };
-        let Some(slot) = record.chunks.get(number % self.record_size) else {
-            return Ok(None);
-        };
-        Ok(Some(match slot {
-            Slot::Inline(bytes) => Target::Inline(bytes),
-            Slot::NoTarget => Target::NoTarget,
-            Slot::Object {
-                url,
-                offset,
-                length,
-            } => Target::Object {
-                url: record.urls.get(url).unwrap_or_default().to_owned(),
-                offset,
-                length,
-            },
-        }))
+        let slot = record.chunks.get(number % self.record_size);
+        Ok(slot.and_then(|slot| slot.target(&record.urls)))
     }
 
+    /// Whether [`Self::chunk`] answers from memory.
+    pub(crate) fn is_known(&self, node: usize, number: u64) -> bool {
+        // As one that was used now, so that it stays for the question that follows.
+        let record = (node, number / self.record_size);
+        self.kept().records.get(&record).is_some()
+    }
+
+    /// Whether all records of an array of so many chunks are in memory.
+    pub(crate) fn is_listed(&self, node: usize, count: u64) -> bool {
+        let records = count.div_ceil(self.record_size);
+        let mut kept = self.kept();
+        records <= MAX_LISTED
+            && (0..records).all(|record| kept.records.get(&(node, record)).is_some())
+    }
+
+    /// Keeps at most so many bytes.
+    pub(crate) fn limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// Numbers of the chunks of an array (its node, path and count of chunks) that have references, ascending.
     pub(crate) fn present(
         &self,
-        path: &str,
-        count: u64,
+        (node, path, count): (usize, &str, u64),
         first: u64,
         sink: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), RefsError> {
         let mut record_number = first / self.record_size;
         while record_number * self.record_size < count {
             let start = record_number * self.record_size;
-            if let Some(record) = self.record(path, record_number)? {
+            if let Some(record) = self.record(node, path, record_number)? {
                 for row in record.chunks.numbers_from(first.saturating_sub(start)) {
                     // Rows past the last chunk are padding.
                     if start + row >= count || !sink(start + row) {
@@ -142,14 +160,19 @@ impl Records {
         Ok(())
     }
 
-    fn record(&self, path: &str, number: u64) -> Result<Option<Arc<Record>>, RefsError> {
-        let key = (path.to_owned(), number);
+    fn record(
+        &self,
+        node: usize,
+        path: &str,
+        number: u64,
+    ) -> Result<Option<Arc<Record>>, RefsError> {
+        let key = (node, number);
         let turn = {
             let mut kept = self.kept();
             if let Some(record) = kept.records.get(&key) {
                 return Ok(record.clone());
             }
-            Arc::clone(kept.reading.entry(key.clone()).or_default())
+            Arc::clone(kept.reading.entry(key).or_default())
         };
         // One reads, the others wait for it.
         let turn_taken = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +194,7 @@ impl Records {
         if let Ok(record) = &read {
             kept.bytes += record.as_ref().map_or(64, |record| record.memory);
             kept.records.put(key, record.clone());
-            while kept.bytes > KEPT_BYTES && kept.records.len() > 1 {
+            while kept.bytes > self.limit && kept.records.len() > 1 {
                 let oldest = kept.records.pop_lru();
                 let freed = oldest
                     .and_then(|(_, record)| record)
@@ -199,23 +222,8 @@ pub fn read_record(file: Bytes, max_rows: u64) -> Result<Vec<Option<Target>>, Re
         .numbers_from(0)
         .last()
         .map_or(0, |last| last + 1);
-    Ok((0..last)
-        .map(|row| {
-            Some(match record.chunks.get(row)? {
-                Slot::Inline(bytes) => Target::Inline(bytes),
-                Slot::NoTarget => Target::NoTarget,
-                Slot::Object {
-                    url,
-                    offset,
-                    length,
-                } => Target::Object {
-                    url: record.urls.get(url)?.to_owned(),
-                    offset,
-                    length,
-                },
-            })
-        })
-        .collect())
+    let target = |row| record.chunks.get(row)?.target(&record.urls);
+    Ok((0..last).map(target).collect())
 }
 
 fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {

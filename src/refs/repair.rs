@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::chunks::{ChunkTable, Slot};
+use super::chunks::{ChunkTable, Slot, Target};
 use super::expect::{time_units, unit_seconds};
-use super::set::{Kind, RefSet, Target};
+use super::set::{Kind, RefSet};
 use crate::zarr::key::chunk_positions;
 
 /// Most cells of a coordinate that is made anew.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::array::ArrayInfo;
-use super::chunks::{ChunkTable, Slot};
+use super::chunks::{ChunkTable, Slot, Target};
 use super::error::{Defect, RefsError};
 use super::records::Records;
 use super::urls::Urls;
@@ -47,24 +47,6 @@ pub struct Node {
     pub files: Vec<(String, Slot)>,
     /// Documents that are served, by name, in the order of listings.
     pub documents: Vec<(&'static str, Bytes)>,
-}
-
-/// Where the bytes of a chunk lie, its URL as the set writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The bytes themselves.
-    Inline(Bytes),
-    /// A range of an object, or all of it.
-    Object {
-        /// The URL.
-        url: String,
-        /// First byte.
-        offset: u64,
-        /// Count of bytes; `None` is the whole object.
-        length: Option<u64>,
-    },
-    /// The set's default target, which nobody tells.
-    NoTarget,
 }
 
 /// A reference set. Node 0 is the root.
@@ -112,27 +94,50 @@ impl RefSet {
         }
         match (chunks, &self.records) {
             (Some(table), _) => Ok(table.get(number).and_then(|slot| self.target(&slot))),
-            (None, Some(records)) => records.chunk(self.path(node), number),
+            (None, Some(records)) => records.chunk(node, self.path(node), number),
             (None, None) => Ok(None),
+        }
+    }
+
+    /// Whether [`Self::chunk`] of it answers from memory, whatever the answer.
+    #[must_use]
+    pub fn is_known(&self, node: usize, number: u64) -> bool {
+        match (self.nodes.get(node).map(|node| &node.kind), &self.records) {
+            (Some(Kind::Array { info, chunks: None }), Some(records)) => {
+                number >= info.chunk_count() || records.is_known(node, number)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether [`Self::present`] of a node answers from memory.
+    #[must_use]
+    pub fn is_listed(&self, node: usize) -> bool {
+        match (self.nodes.get(node).map(|node| &node.kind), &self.records) {
+            (Some(Kind::Array { info, chunks: None }), Some(records)) => {
+                records.is_listed(node, info.chunk_count())
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether references lie in records, which are read when they are wanted.
+    #[must_use]
+    pub fn is_lazy(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Keeps at most so many bytes of records in memory.
+    pub fn limit_records(&mut self, bytes: usize) {
+        if let Some(records) = &mut self.records {
+            records.limit(bytes);
         }
     }
 
     /// Where a slot's bytes lie.
     #[must_use]
     pub fn target(&self, slot: &Slot) -> Option<Target> {
-        Some(match slot {
-            Slot::Inline(bytes) => Target::Inline(bytes.clone()),
-            Slot::NoTarget => Target::NoTarget,
-            Slot::Object {
-                url,
-                offset,
-                length,
-            } => Target::Object {
-                url: self.urls.get(*url)?.to_owned(),
-                offset: *offset,
-                length: *length,
-            },
-        })
+        slot.target(&self.urls)
     }
 
     /// Path of a node.
@@ -164,7 +169,8 @@ impl RefSet {
                 Ok(())
             }
             (None, Some(records)) => {
-                records.present(self.path(node), info.chunk_count(), first, sink)
+                let array = (node, self.path(node), info.chunk_count());
+                records.present(array, first, sink)
             }
             (None, None) => Ok(()),
         }

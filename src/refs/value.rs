@@ -4,25 +4,9 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 
-/// A value as its format writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RefValue {
-    /// The bytes themselves.
-    Inline(Bytes),
-    /// A range of an object, or all of it.
-    Object {
-        /// URL, templates not yet expanded.
-        url: String,
-        /// First byte.
-        offset: u64,
-        /// Count of bytes; `None` is the whole object.
-        length: Option<u64>,
-    },
-    /// The set's default target, which is nowhere told.
-    NoTarget,
-}
+use super::chunks::Target;
 
-impl RefValue {
+impl Target {
     /// Inline text: `base64:` decides, everything else is the text's own bytes. `None` for bad base64.
     #[must_use]
     pub fn inline(text: &str) -> Option<Self> {
@@ -117,21 +101,18 @@ mod tests {
 
     #[test]
     fn only_the_prefix_decides_what_inline_text_is() {
-        let bytes = |text: &str| match RefValue::inline(text) {
-            Some(RefValue::Inline(bytes)) => bytes.to_vec(),
+        let bytes = |text: &str| match Target::inline(text) {
+            Some(Target::Inline(bytes)) => bytes.to_vec(),
             _ => b"no".to_vec(),
         };
         assert_eq!(bytes("base64:AAEC"), [0, 1, 2]);
         assert_eq!(bytes("\0\0@"), [0, 0, 64]);
         assert_eq!(bytes(" 12 "), b" 12 ");
-        assert_eq!(RefValue::inline("base64:*"), None);
+        assert_eq!(Target::inline("base64:*"), None);
+        assert!(matches!(Target::of_cell("[1, 2]"), Some(Target::Inline(_))));
         assert!(matches!(
-            RefValue::of_cell("[1, 2]"),
-            Some(RefValue::Inline(_))
-        ));
-        assert!(matches!(
-            RefValue::of_cell("[\"a\", 1.0, 2]"),
-            Some(RefValue::Object { offset: 1, .. })
+            Target::of_cell("[\"a\", 1.0, 2]"),
+            Some(Target::Object { offset: 1, .. })
         ));
         assert_eq!(whole_float(1.5), None);
     }

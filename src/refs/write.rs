@@ -12,8 +12,8 @@ use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Map, Value, json};
 
+use super::chunks::Target;
 use super::error::RefsError;
-use super::set::Target;
 use crate::zarr::key::chunk_key;
 
 /// An array that is written: chunks by number, ascending.

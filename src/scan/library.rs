@@ -14,7 +14,7 @@ use super::compact::{read_manifest, tables_of};
 use super::folder::{SUFFIX, file_in};
 use super::save::{SaveError, whole};
 use super::shelf::{AnySource, Shelf, State, StoredPart};
-use crate::dataset::archive::{Archive, Part, PartLayout, RowSource};
+use crate::dataset::archive::{Archive, Part, PartCounts, PartLayout, RowSource};
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage};
 use crate::table::manifest::{Manifest, TableEntry, TableId};
@@ -194,12 +194,16 @@ impl Library {
         };
         let (pin, state) = (self.pin(&location), State::default());
         let known = manifest.and_then(|known| Some((known, known.manifest.find(id)?)));
-        let (layout, runs, complete_runs, rows) = match known {
+        let (layout, runs, complete_runs, rows, counts) = match known {
             Some((known, entry)) => (
                 self.layout_of_entry(known, entry),
                 Arc::clone(&entry.runs),
                 Arc::clone(&entry.complete_runs),
                 entry.rows,
+                PartCounts {
+                    objects: entry.objects,
+                    statuses: entry.statuses.clone(),
+                },
             ),
             None => {
                 let bytes = self
@@ -209,12 +213,17 @@ impl Library {
                     let file = TableFile::open(bytes)?;
                     let (layout, runs) = PartLayout::of_summary(file.summary());
                     let complete: Arc<[_]> = file.summary().complete_runs.clone().into();
-                    Ok((layout, runs, complete, file.summary().rows))
+                    let counts = PartCounts {
+                        objects: file.summary().objects,
+                        statuses: file.summary().statuses.clone(),
+                    };
+                    Ok((layout, runs, complete, file.summary().rows, counts))
                 });
                 let opened: Result<_, crate::table::schema::TableError> =
                     opened.await.map_err(|panic| panic.to_string())?;
-                let (layout, runs, complete, rows) = opened.map_err(|error| error.to_string())?;
-                (self.shared(layout), runs, complete, rows)
+                let (layout, runs, complete, rows, counts) =
+                    opened.map_err(|error| error.to_string())?;
+                (self.shared(layout), runs, complete, rows, counts)
             }
         };
         let stored = self.shelf.add(StoredPart {
@@ -234,6 +243,7 @@ impl Library {
             layout,
             runs,
             complete_runs,
+            counts,
             source: stored,
         });
         let mut known = lock(&self.known);

@@ -150,7 +150,10 @@ pub async fn load_runs(
 }
 
 /// Names of the files of a directory; none if it does not exist or cannot be listed.
-async fn names_in(folder: &Location, storage: &Storage) -> Result<Vec<String>, SaveError> {
+pub(super) async fn names_in(
+    folder: &Location,
+    storage: &Storage,
+) -> Result<Vec<String>, SaveError> {
     if folder.to_path().is_some_and(|path| !path.exists()) {
         return Ok(Vec::new());
     }
@@ -256,7 +259,7 @@ pub(super) async fn save_run(
     Ok(etag(&own).await)
 }
 
-fn make_directory(path: &Path) -> Result<(), SaveError> {
+pub(super) fn make_directory(path: &Path) -> Result<(), SaveError> {
     std::fs::create_dir_all(path).map_err(|error| SaveError::Directory {
         path: path.display().to_string(),
         reason: error.to_string(),
@@ -301,7 +304,11 @@ pub(super) async fn write_table(
     put(file, encode(table, file)?, storage).await
 }
 
-async fn put(file: &Location, bytes: Vec<u8>, storage: &Storage) -> Result<(), SaveError> {
+pub(super) async fn put(
+    file: &Location,
+    bytes: Vec<u8>,
+    storage: &Storage,
+) -> Result<(), SaveError> {
     match file.to_path() {
         Some(path) => write_file_atomically(&path, &bytes).map_err(|error| SaveError::Table {
             location: file.clone(),
@@ -342,7 +349,7 @@ fn extend(mut older: Table, newer: Table) -> Result<Table, TableError> {
 }
 
 /// A table's rows as one table per file of the directory.
-fn by_file(table: Table, names: &[String]) -> BTreeMap<String, Table> {
+pub(super) fn by_file(table: Table, names: &[String]) -> BTreeMap<String, Table> {
     let Table {
         kinds,
         grids,

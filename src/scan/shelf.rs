@@ -1,7 +1,7 @@
 //! The rows of tables that are open: found by number, read in blocks, of which the last ones used stay in memory.
 
 use std::fs::{File, Metadata};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::SystemTime;
@@ -254,6 +254,16 @@ impl PartSource for StoredPart {
             .rows(range)
             .map_err(|error| format!("{}: {error}", self.location))?;
         Ok(Arc::new(table))
+    }
+
+    fn lengths(&self) -> Result<Vec<Option<NonZeroU64>>, String> {
+        let shelf = self
+            .shelf
+            .upgrade()
+            .ok_or_else(|| "the tables are closed".to_owned())?;
+        self.open(&shelf)?
+            .lengths()
+            .map_err(|error| format!("{}: {error}", self.location))
     }
 }
 

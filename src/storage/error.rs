@@ -87,6 +87,8 @@ pub enum Operation {
     List,
     /// A write of a whole object.
     Write,
+    /// The removal of an object.
+    Remove,
 }
 
 impl fmt::Display for Operation {
@@ -106,6 +108,7 @@ impl fmt::Display for Operation {
             Self::ReadWhole => f.write_str("read"),
             Self::List => f.write_str("list"),
             Self::Write => f.write_str("write"),
+            Self::Remove => f.write_str("remove"),
         }
     }
 }

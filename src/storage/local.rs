@@ -189,24 +189,30 @@ fn entry(path: &Path, metadata: &Metadata) -> Listed {
     }
 }
 
-/// Writes a file so that its path holds the old bytes or the new ones, never part of them. Makes missing folders.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+/// Writes a file so that its path holds the old bytes or the new ones, never part of them. Makes missing folders. With `settled` it is on
+/// the disk before it has its name: a rename can reach the disk before the bytes do.
+pub(super) fn write(path: &Path, bytes: &[u8], settled: bool) -> Result<(), Fault> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Fault::new(ErrorKind::Local, "not the path of a file"));
     };
-    std::fs::create_dir_all(folder).map_err(|error| fault(&error))?;
     let unfinished = folder.join(format!(
         ".{}{UNFINISHED}{}-{}",
         name.to_string_lossy(),
         std::process::id(),
         COUNT.fetch_add(1, Relaxed)
     ));
-    let written = File::create_new(&unfinished)
+    // Asked for the folder only where the file shows that it is missing: most files of a store share few folders.
+    let made = match File::create_new(&unfinished) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(folder).and_then(|()| File::create_new(&unfinished))
+        }
+        made => made,
+    };
+    let written = made
         .and_then(|mut file| {
             file.write_all(bytes)?;
-            // A rename can reach the disk before the bytes do.
-            file.sync_all()
+            if settled { file.sync_all() } else { Ok(()) }
         })
         .and_then(|()| std::fs::rename(&unfinished, path));
     written.map_err(|error| {
@@ -214,6 +220,17 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
         drop(std::fs::remove_file(&unfinished));
         fault(&error)
     })
+}
+
+/// Waits until what was written to the file system of a path is on its disk.
+pub(super) fn settle(path: &Path) -> Result<(), Fault> {
+    let folder = File::open(path).map_err(|error| fault(&error))?;
+    rustix::fs::syncfs(&folder).map_err(|error| fault(&io::Error::from(error)))
+}
+
+/// Removes a file.
+pub(super) fn remove(path: &Path) -> Result<(), Fault> {
+    std::fs::remove_file(path).map_err(|error| fault(&error))
 }
 
 #[cfg(test)]
@@ -242,10 +259,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/a");
         let range = ByteRange::new(0, 1);
-        write(&path, b"one").unwrap();
+        write(&path, b"one", true).unwrap();
         let first = read(&path, range, 100).unwrap().etag;
         assert_eq!(read(&path, range, 100).unwrap().etag, first);
-        write(&path, b"two").unwrap();
+        write(&path, b"two", false).unwrap();
         assert_ne!(read(&path, range, 100).unwrap().etag, first);
         assert_eq!(children(path.parent().unwrap()).unwrap().len(), 1);
     }
@@ -254,7 +271,7 @@ mod tests {
     fn listings_are_sorted_deep_and_by_prefix() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b/two", "a", "b/one", "bc", ".x.gribfs-unfinished-1-1"] {
-            write(&folder.path().join(name), b"x").unwrap();
+            write(&folder.path().join(name), b"x", true).unwrap();
         }
         std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
         let names = |prefix: &Path| {
@@ -283,7 +300,7 @@ mod tests {
     fn a_loop_of_links_ends() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).unwrap();
-        write(&folder.path().join("a"), b"x").unwrap();
+        write(&folder.path().join("a"), b"x", true).unwrap();
         assert_eq!(list(folder.path()).unwrap().len(), 1);
     }
 

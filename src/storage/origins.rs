@@ -205,6 +205,8 @@ fn s3(
     let public =
         public::lookup("s3", bucket, None).filter(|_| address.is_none() && !config.requester_pays);
     let mut builder = AmazonS3Builder::new()
+        // Removals by the request that every server of the dialect knows.
+        .with_config(AmazonS3ConfigKey::DisableBulkDelete, "true")
         .with_bucket_name(bucket)
         .with_retry(no_retries())
         .with_request_payer(config.requester_pays)

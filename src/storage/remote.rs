@@ -213,6 +213,22 @@ pub(super) async fn put(origin: Origin, call: &Call, bytes: Bytes) -> Result<(),
         .map_err(|error| meaning(&error, call, anonymous))
 }
 
+/// Removes an object.
+pub(super) async fn remove(origin: Origin, call: &Call) -> Result<(), Fault> {
+    let (done, anonymous) = match origin {
+        Origin::Bucket(bucket) => {
+            let path = path_of(call.location.key())?;
+            (bucket.objects.delete(&path).await, bucket.anonymous)
+        }
+        Origin::Web(wire) => {
+            let store = origins::web(call.location.origin(), wire)?;
+            let path = Path::from_url_path(call.location.key()).map_err(|error| bad_key(&error))?;
+            (store.delete(&path).await, true)
+        }
+    };
+    done.map_err(|error| meaning(&error, call, anonymous))
+}
+
 /// What an error of `object_store` means, given what the wire saw.
 fn meaning(error: &object_store::Error, call: &Call, anonymous: bool) -> Fault {
     let story = call.story();

@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// How often one that waits looks again without being told: what is kept may have grown old enough to go.
@@ -93,6 +94,16 @@ impl Budget {
 }
 
 impl Lease {
+    /// Takes a part of the bytes out, at most all of them, as a lease of its own.
+    pub(super) fn split(&mut self, bytes: u64) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self {
+            budget: Arc::clone(&self.budget),
+            bytes,
+        }
+    }
+
     /// Gives back all but `bytes`.
     pub(super) fn shrink(&mut self, bytes: u64) {
         if let Some(rest) = self.bytes.checked_sub(bytes).filter(|rest| *rest > 0) {
@@ -108,6 +119,24 @@ impl Drop for Lease {
             self.budget.give_back(self.bytes);
         }
     }
+}
+
+/// Bytes that give their part of the budget back when nobody has them any more.
+pub(super) fn leased(bytes: Bytes, mut lease: Lease) -> Bytes {
+    struct Held {
+        bytes: Bytes,
+        _lease: Lease,
+    }
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    lease.shrink(bytes.len() as u64);
+    Bytes::from_owner(Held {
+        bytes,
+        _lease: lease,
+    })
 }
 
 #[cfg(test)]
@@ -129,6 +158,18 @@ mod tests {
         assert_eq!(budget.used(), (10, 10));
         drop((first, second));
         assert_eq!(budget.used(), (0, 10));
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_given_back_in_parts() {
+        let budget = Budget::new(10);
+        let mut whole = budget.try_take(9).unwrap();
+        let part = whole.split(4);
+        assert_eq!(whole.split(100).bytes, 5);
+        assert_eq!(budget.used().0, 4);
+        drop(part);
+        drop(whole);
+        assert_eq!(budget.used().0, 0);
     }
 
     #[tokio::test]

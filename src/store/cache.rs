@@ -4,13 +4,13 @@
 //! that was handed out whole; then the one that was asked for longest ago. Under pressure, one whose pieces are still being asked for
 //! stays: taking it away in the middle would mean fetching it again for the next piece.
 
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lru::LruCache;
 
 use super::ahead::Bet;
-use crate::dataset::archive::RowId;
 
 /// A field that was asked for within this time is still being read.
 const BEING_READ: Duration = Duration::from_millis(500);
@@ -42,20 +42,20 @@ impl Kept {
     }
 }
 
-/// A byte-counted cache of decoded fields by row.
+/// A byte-counted cache of decoded fields by whatever names them: a row, a chunk of a reference set.
 #[derive(Debug)]
-pub(super) struct FieldCache {
+pub(super) struct FieldCache<K: Hash + Eq> {
     /// Fields of which readers may want more.
-    wanted: LruCache<RowId, Kept>,
+    wanted: LruCache<K, Kept>,
     /// Fields that were handed out whole.
-    done: LruCache<RowId, Kept>,
+    done: LruCache<K, Kept>,
     bytes: u64,
     /// Those of the fields in `done`.
     done_bytes: u64,
     limit_bytes: u64,
 }
 
-impl FieldCache {
+impl<K: Copy + Hash + Eq> FieldCache<K> {
     pub(super) fn new(limit_bytes: u64) -> Self {
         Self {
             wanted: LruCache::unbounded(),
@@ -66,12 +66,12 @@ impl FieldCache {
         }
     }
 
-    pub(super) fn holds(&self, row: RowId) -> bool {
+    pub(super) fn holds(&self, row: K) -> bool {
         self.wanted.contains(&row) || self.done.contains(&row)
     }
 
     /// A field of which `bytes` are handed out now.
-    pub(super) fn get(&mut self, row: RowId, bytes: u64, now: Instant) -> Option<Bytes> {
+    pub(super) fn get(&mut self, row: K, bytes: u64, now: Instant) -> Option<Bytes> {
         if let Some(kept) = self.done.get(&row) {
             return Some(kept.field.clone());
         }
@@ -91,7 +91,7 @@ impl FieldCache {
     }
 
     /// Keeps a field, and lets go of others beyond the limit.
-    pub(super) fn insert(&mut self, row: RowId, kept: Kept) {
+    pub(super) fn insert(&mut self, row: K, kept: Kept) {
         let size = kept.size();
         if size > self.limit_bytes {
             return;
@@ -107,7 +107,7 @@ impl FieldCache {
     }
 
     /// Keeps a field that was handed out whole, whose bytes are counted already, for a while.
-    fn put_done(&mut self, row: RowId, kept: Kept) {
+    fn put_done(&mut self, row: K, kept: Kept) {
         self.done_bytes += kept.size();
         self.done.put(row, kept);
         while self.done_bytes > DONE_BYTES && self.let_go_of_done() {}
@@ -146,7 +146,7 @@ impl FieldCache {
         true
     }
 
-    fn remove(&mut self, row: RowId) {
+    fn remove(&mut self, row: K) {
         if let Some(gone) = self.wanted.pop(&row) {
             self.bytes -= gone.size();
         }
@@ -211,7 +211,7 @@ mod tests {
             assert!(cache.get(row, size as u64, now).is_some());
         }
         cache.insert(6, kept(size, now));
-        let held: Vec<RowId> = (0..7).filter(|row| cache.holds(*row)).collect();
+        let held: Vec<u64> = (0..7).filter(|row| cache.holds(*row)).collect();
         assert_eq!(held, [2, 3, 4, 5, 6]);
         assert_eq!(cache.bytes(), 5 * size as u64);
     }

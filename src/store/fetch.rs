@@ -21,7 +21,7 @@ use super::side::Place;
 use super::verify::{VerifyError, verify};
 use crate::dataset::archive::{RowId, RowSource};
 use crate::dataset::{Crop, GridView};
-use crate::grib::decode::{DecodeError, Packed, decode, decode_range};
+use crate::grib::decode::{DecodeError, Packed, decode, decode_range, supported};
 use crate::grib::grid::Grid;
 use crate::location::ByteRange;
 use crate::storage::{ErrorKind, Short, Storage, StorageError};
@@ -125,6 +125,15 @@ pub(super) struct Delivered {
     crop: Option<Crop>,
 }
 
+/// A field, decoded.
+#[derive(Clone, Debug)]
+pub(super) struct Decoded {
+    /// Little-endian float32.
+    pub(super) bytes: Bytes,
+    /// What one more of its packed integers is in values; `None` where the packing has no such step.
+    pub(super) step: Option<f64>,
+}
+
 /// Bytes that reading a row takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
@@ -200,7 +209,7 @@ impl Source {
 
     /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid (of the part delivered) one after the
     /// other. Where the index is stale, the message is read from where it is.
-    pub(super) async fn field(self: Arc<Self>, at: &Located) -> Result<Bytes, FetchError> {
+    pub(super) async fn field(self: Arc<Self>, at: &Located) -> Result<Decoded, FetchError> {
         let row = &at.row;
         if row.status != Status::Placed {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
@@ -236,7 +245,7 @@ impl Source {
         self: &Arc<Self>,
         at: &Located,
         error: FetchError,
-    ) -> Result<Bytes, FetchError> {
+    ) -> Result<Decoded, FetchError> {
         let row = &at.row;
         let stale = |error, healing| FetchError::Stale {
             error: Box::new(error),
@@ -290,7 +299,7 @@ impl Source {
     }
 
     /// Fetches, verifies and decodes a row's message from a place.
-    async fn field_at(self: &Arc<Self>, at: &Located, place: Place) -> Result<Bytes, FetchError> {
+    async fn field_at(self: &Arc<Self>, at: &Located, place: Place) -> Result<Decoded, FetchError> {
         let row = Row {
             offset: place.offset,
             length: place.length,
@@ -311,12 +320,12 @@ impl Source {
                 return self.decoded(&at, &came).await;
             }
         }
-        let came = self.origin.get(object, range, false).await?;
+        let came = self.origin.get(object, range, false, Short::Refuse).await?;
         let outcome = self.decoded(&at, &came).await;
         let fault = matches!(outcome, Err(FetchError::Verify(_) | FetchError::Decode(_)));
         if came.from_disk && fault {
             self.origin.discard(object, range, &came.version);
-            let came = self.origin.get(object, range, true).await?;
+            let came = self.origin.get(object, range, true, Short::Refuse).await?;
             let outcome = self.decoded(&at, &came).await;
             return self.kept(object, range, came, outcome);
         }
@@ -324,7 +333,7 @@ impl Source {
     }
 
     /// The cells of the rows that are wanted of a field, if they are few of a large message.
-    fn few_cells(&self, at: &Located) -> Option<Range<usize>> {
+    pub(super) fn few_cells(&self, at: &Located) -> Option<Range<usize>> {
         let delivered = at
             .section3()
             .ok()
@@ -344,8 +353,8 @@ impl Source {
         object: u32,
         range: ByteRange,
         came: Came,
-        outcome: Result<Bytes, FetchError>,
-    ) -> Result<Bytes, FetchError> {
+        outcome: Result<Decoded, FetchError>,
+    ) -> Result<Decoded, FetchError> {
         if outcome.is_ok() && !came.from_disk {
             self.origin.keep(object, range, came.bytes, came.version);
         }
@@ -353,7 +362,7 @@ impl Source {
     }
 
     /// Decodes on a thread for such work.
-    async fn decoded(self: &Arc<Self>, at: &Located, came: &Came) -> Result<Bytes, FetchError> {
+    async fn decoded(self: &Arc<Self>, at: &Located, came: &Came) -> Result<Decoded, FetchError> {
         let (source, at, bytes) = (Arc::clone(self), at.clone(), came.bytes.clone());
         let decoded = self.decoders.run(move || source.decode(&at, &bytes)).await;
         decoded.unwrap_or_else(|| Err(FetchError::Internal("decoding ended abnormally".to_owned())))
@@ -389,7 +398,7 @@ impl Source {
         }
     }
 
-    fn decode(&self, at: &Located, bytes: &[u8]) -> Result<Bytes, FetchError> {
+    fn decode(&self, at: &Located, bytes: &[u8]) -> Result<Decoded, FetchError> {
         let (row, kind) = (&at.row, at.kind()?);
         let section3 = at.section3()?;
         let delivered = self.grid(section3).ok_or_else(|| missing("grid"))?;
@@ -402,7 +411,12 @@ impl Source {
             section7: field.section7,
         };
         let values = self.values_of(&packed, grid, crop)?;
-        Ok(self.buffers.bytes_of(values))
+        Ok(Decoded {
+            bytes: self.buffers.bytes_of(values),
+            step: supported(packed.section5)
+                .ok()
+                .and_then(|packing| packing.step()),
+        })
     }
 
     /// The values of a field in the delivered order; of a crop only the rows that it shows are unpacked, where the packing allows.

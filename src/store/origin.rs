@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
-
+use futures::FutureExt as _;
+use futures::future::Shared;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -30,8 +31,16 @@ const OFFLINE: Duration = Duration::from_secs(30);
 /// Longest wait for the disk: one that hangs is done without.
 const DISK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Bytes that are under way already, for whoever asks for that range.
-type Coming = oneshot::Receiver<Result<Fetched, StorageError>>;
+/// What a request under way will bring, for all who wait for it.
+type Answer = Shared<oneshot::Receiver<Result<Fetched, StorageError>>>;
+
+/// Bytes that are under way already, for those who ask for that range: several where a message holds several fields.
+#[derive(Debug)]
+struct Coming {
+    bytes: Answer,
+    /// How many have not asked yet.
+    claims: usize,
+}
 
 /// Bytes of a range, and where they came from.
 #[derive(Debug)]
@@ -88,31 +97,40 @@ impl Origin {
             .is_ok_and(|at| at.scheme() == "file" || self.disk_for(&at).is_some())
     }
 
-    /// Says that several ranges will be asked for now. Neighbours in one object are fetched by one request, and [`Origin::get`] of each
-    /// waits for that; for the others nothing is done.
+    /// Says that several ranges will be asked for now, one that holds several fields once for each. Neighbours in one object are fetched by
+    /// one request, and [`Origin::get`] of each waits for that; for the others nothing is done.
     pub(super) fn expect(self: &Arc<Self>, wanted: &[(u32, ByteRange)], runtime: &Handle) {
         let mut by_object: HashMap<u32, Vec<ByteRange>> = HashMap::new();
+        let mut claims: HashMap<(u32, ByteRange), usize> = HashMap::new();
         for (object, range) in wanted {
             // What may lie on disk is looked for there first, one by one.
             if self
                 .location(*object)
                 .is_ok_and(|at| self.disk_for(&at).is_none())
             {
+                *claims.entry((*object, *range)).or_default() += 1;
                 let ranges = by_object.entry(*object).or_default();
                 // Several fields of one message are one range.
-                if !ranges.contains(range) {
+                if claims.get(&(*object, *range)) == Some(&1) {
                     ranges.push(*range);
                 }
             }
         }
         for (object, ranges) in by_object {
             for plan in join(&ranges, &Joining::default()) {
-                if plan.members.len() < 2 {
+                let members = plan.members.iter().filter_map(|at| ranges.get(*at));
+                let claims_of =
+                    |range: &ByteRange| claims.get(&(object, *range)).copied().unwrap_or(1);
+                if members.clone().map(claims_of).sum::<usize>() < 2 {
                     continue;
                 }
                 let mut waiting = Vec::new();
-                for range in plan.members.iter().filter_map(|at| ranges.get(*at)) {
-                    let (tell, coming) = oneshot::channel();
+                for range in members {
+                    let (tell, bytes) = oneshot::channel();
+                    let coming = Coming {
+                        bytes: bytes.shared(),
+                        claims: claims_of(range),
+                    };
                     self.lock_coming().insert((object, *range), coming);
                     waiting.push(tell);
                 }
@@ -139,6 +157,18 @@ impl Origin {
         self.lock_coming().remove(&(object, range));
     }
 
+    /// What is under way for a range, if anything; one claim to it is used up.
+    fn claim(&self, object: u32, range: ByteRange) -> Option<Answer> {
+        let mut all = self.lock_coming();
+        let coming = all.get_mut(&(object, range))?;
+        coming.claims = coming.claims.saturating_sub(1);
+        let bytes = coming.bytes.clone();
+        if coming.claims == 0 {
+            all.remove(&(object, range));
+        }
+        Some(bytes)
+    }
+
     fn lock_coming(&self) -> MutexGuard<'_, HashMap<(u32, ByteRange), Coming>> {
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,10 +179,11 @@ impl Origin {
         object: u32,
         range: ByteRange,
         fresh: bool,
+        short: Short,
     ) -> Result<Came, FetchError> {
         let location = self.location(object)?;
         let Some(disk) = self.disk_for(&location).filter(|_| !fresh) else {
-            return self.fetch(object, range, Short::Refuse).await;
+            return self.fetch(object, range, short).await;
         };
         let pin = self.pins.of(&self.objects, object);
         let found = on_disk(disk, &location, range, pin.clone()).await;
@@ -180,7 +211,7 @@ impl Origin {
             }
         }
         disk.missed();
-        self.fetch(object, range, Short::Refuse).await
+        self.fetch(object, range, short).await
     }
 
     /// A range of an object, by one request; the object is held to what it was.
@@ -191,8 +222,7 @@ impl Origin {
         short: Short,
     ) -> Result<Came, FetchError> {
         let location = self.location(object)?;
-        let coming = self.lock_coming().remove(&(object, range));
-        let come = match coming {
+        let come = match self.claim(object, range) {
             // A request that ended without a word is as none.
             Some(coming) => coming.await.ok(),
             None => None,

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tracing::{Instrument as _, debug};
 
 use super::ahead::{Bet, Bets};
-use super::budget::{Budget, Lease};
+use super::budget::{Budget, Lease, leased};
 use super::cache::{FieldCache, Kept};
 use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
@@ -122,6 +122,15 @@ pub struct Statistics {
     pub healing: HealStatistics,
 }
 
+/// A reader whose work is told in status files and metrics.
+pub trait Observed {
+    /// Counters so far.
+    fn statistics(&self) -> Statistics;
+
+    /// The storage that it reads from.
+    fn storage(&self) -> &Storage;
+}
+
 /// Reads fields of a table.
 #[derive(Debug)]
 pub struct FieldReader {
@@ -141,7 +150,7 @@ pub struct FieldReader {
 /// What flights leave behind.
 #[derive(Debug)]
 struct Landing {
-    cache: Mutex<FieldCache>,
+    cache: Mutex<FieldCache<RowId>>,
     flights: Mutex<HashMap<RowId, InFlight>>,
     /// Failures that still stand, and since when.
     failed: Mutex<HashMap<RowId, (Clock, ReadFailure)>>,
@@ -360,7 +369,7 @@ impl FieldReader {
                     let range = Place::listed(&at.row).range();
                     source.origin.expect_no_more(at.row.object, range);
                     field
-                        .map(|field| leased(field, lease))
+                        .map(|field| leased(field.bytes, lease))
                         .map_err(|error| failure(&source, &at, &error))
                 }
                 Err(error) => Err(ReadFailure {
@@ -427,7 +436,9 @@ impl FieldReader {
         }
         .boxed()
     }
+}
 
+impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -457,32 +468,24 @@ impl FieldReader {
         }
     }
 
-    /// The storage that fields come from.
+    /// The storage that it reads from.
     #[must_use]
     pub fn storage(&self) -> &Storage {
         &self.source.origin.storage
     }
 }
 
-/// A field that gives its part of the budget back when nobody has it any more.
-fn leased(field: Bytes, mut lease: Lease) -> Bytes {
-    struct Held {
-        field: Bytes,
-        _lease: Lease,
+impl Observed for FieldReader {
+    fn statistics(&self) -> Statistics {
+        Self::statistics(self)
     }
-    impl AsRef<[u8]> for Held {
-        fn as_ref(&self) -> &[u8] {
-            &self.field
-        }
+
+    fn storage(&self) -> &Storage {
+        Self::storage(self)
     }
-    lease.shrink(field.len() as u64);
-    Bytes::from_owner(Held {
-        field,
-        _lease: lease,
-    })
 }
 
-fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
+pub(super) fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
     ReadFailure {
         kind: error.kind(),
         message: format!("{}: {error}", describe(source, at)),
@@ -490,7 +493,7 @@ fn failure(source: &Source, at: &Located, error: &FetchError) -> ReadFailure {
     }
 }
 
-fn why_pending(source: &Source, at: &Located) -> String {
+pub(super) fn why_pending(source: &Source, at: &Located) -> String {
     let reason = at.row.reason.as_deref();
     format!(
         "{}: not readable ({}): {}",
@@ -501,13 +504,13 @@ fn why_pending(source: &Source, at: &Located) -> String {
 }
 
 /// The object that holds a row's message, as it is named in messages.
-fn object_of(source: &Source, at: &Located) -> Option<Arc<str>> {
+pub(super) fn object_of(source: &Source, at: &Located) -> Option<Arc<str>> {
     let object = source.origin.objects.get(at.row.object)?;
     Some(object.location.to_string().into())
 }
 
 /// Where a row's message lies and what it should be: `s3://b/k, bytes 0-99 (run 2026-11-22T00, step 6h)`.
-fn describe(source: &Source, at: &Located) -> String {
+pub(super) fn describe(source: &Source, at: &Located) -> String {
     let row = &at.row;
     let object = source.origin.objects.get(row.object);
     let location = object.map(|object| object.location.to_string());

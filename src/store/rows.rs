@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fetch::{FetchError, missing};
 use crate::dataset::archive::RowId;
+use crate::location::Location;
 use crate::table::row::{Kind, Object, Row, Table};
 
 /// A row, and the table that holds what it names.
@@ -63,6 +64,16 @@ impl Objects {
             ..row.clone()
         };
         Ok(Located { row, table })
+    }
+
+    /// The number of an object that no table names.
+    pub(super) fn named(&self, location: &Location) -> Result<u32, FetchError> {
+        let object = Object {
+            location: location.clone(),
+            size: None,
+            etag: None,
+        };
+        self.number(&object, 0)
     }
 
     fn number(&self, object: &Object, row: RowId) -> Result<u32, FetchError> {

@@ -12,6 +12,7 @@
 //! Nothing in a file is trusted: every index is checked, counts reserve no memory before bytes back them, and a panic of
 //! the Parquet decoder on damaged bytes becomes an error.
 
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use super::footer::{
 };
 use super::meta::{self, Checksums, Summary};
 use super::row::{Object, Row, Table};
-use super::rows::{ObjectSet, RowReader};
+use super::rows::{ObjectSet, RowReader, lengths_of};
 use super::schema::{ROW_COLUMNS, ROW_GROUP_ROWS, TableError, column};
 use super::source::Span;
 pub use super::source::TableSource;
@@ -149,6 +150,39 @@ impl TableFile {
             group_start = group_end;
         }
         Ok((rows, objects.into_objects()))
+    }
+
+    /// Lengths of the messages of all rows, in order; `None` where it is not known. Decodes that column alone: 10 million rows take a
+    /// fraction of a second.
+    ///
+    /// # Errors
+    /// As [`TableFile::rows_and_objects`].
+    pub fn lengths(&self) -> Result<Vec<Option<NonZeroU64>>, TableError> {
+        let mut lengths = Vec::new();
+        for (index, group) in self.footer.metadata().row_groups().iter().enumerate() {
+            let count = usize::try_from(group.num_rows()).unwrap_or_default();
+            let before = lengths.len();
+            fence(|| {
+                let span = self.group_bytes(index)?;
+                let mask = ProjectionMask::columns(self.footer.parquet_schema(), [column::LENGTH]);
+                let reader =
+                    ParquetRecordBatchReaderBuilder::new_with_metadata(span, self.footer.clone())
+                        .with_projection(mask)
+                        .with_row_groups(vec![index])
+                        .with_batch_size(ROW_GROUP_ROWS)
+                        .build()
+                        .map_err(|error| damaged(&error))?;
+                for batch in reader {
+                    let batch = batch.map_err(|error| TableError::damaged(error.to_string()))?;
+                    lengths.extend(lengths_of(&batch)?);
+                }
+                Ok(())
+            })?;
+            if lengths.len() - before != count {
+                return Err(TableError::damaged("a row group lacks rows"));
+            }
+        }
+        Ok(lengths)
     }
 
     /// Appends `count` rows of one row group, after its first `skip`; `position` is the first one's in the file.

@@ -1,6 +1,7 @@
 //! Columns of one batch to rows, every value checked.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -267,6 +268,18 @@ impl<'a> Columns<'a> {
             etag: Texts::optional(batch, column::OBJECT_ETAG)?,
         })
     }
+}
+
+/// Lengths of the messages of a batch of rows; `None` where it is not known.
+pub(crate) fn lengths_of(batch: &RecordBatch) -> Result<Vec<Option<NonZeroU64>>, TableError> {
+    let lengths: &Int64Array = array(batch, column::LENGTH)?;
+    let length = |value: Option<i64>| {
+        let length = value.map(u64::try_from).transpose();
+        length
+            .map(|length| length.and_then(NonZeroU64::new))
+            .map_err(|_error| TableError::damaged("a negative length"))
+    };
+    lengths.iter().map(length).collect()
 }
 
 fn array<'a, T: 'static>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a T, TableError> {

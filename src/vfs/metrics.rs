@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::store::FieldReader;
+use crate::store::Observed;
 
 /// A document that grows by families of samples.
 #[derive(Default)]
@@ -53,7 +53,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The document.
-pub(super) fn metrics(reader: &FieldReader, uptime: Duration) -> String {
+pub(super) fn metrics(reader: &dyn Observed, uptime: Duration) -> String {
     use Kind::{Counter, Gauge};
     let mut page = Page::default();
     page.family("gribfs_info", Gauge, "Version of the program.");
@@ -62,13 +62,13 @@ pub(super) fn metrics(reader: &FieldReader, uptime: Duration) -> String {
         &[("version", env!("CARGO_PKG_VERSION"))],
         1_u8,
     );
+    let s = reader.statistics();
     page.one(
         "gribfs_uptime_seconds",
         Gauge,
         "Time since the mount was made.",
         uptime.as_secs(),
     );
-    let s = reader.statistics();
     for (name, kind, help, value) in [
         (
             "gribfs_read_hits_total",
@@ -211,7 +211,7 @@ const OF_ORIGINS: [(&str, Kind, &str); 9] = [
     ),
 ];
 
-fn by_origin(page: &mut Page, reader: &FieldReader) {
+fn by_origin(page: &mut Page, reader: &dyn Observed) {
     let seconds = |time: Duration| time.as_secs_f64().to_string();
     let rows: Vec<_> = reader
         .storage()

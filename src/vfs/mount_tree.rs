@@ -153,7 +153,7 @@ impl MountTree {
     /// Counters in the text format of Prometheus, as in `.gribfs/metrics`.
     #[must_use]
     pub fn metrics(&self) -> String {
-        metrics(&self.reader, self.mounted.elapsed())
+        metrics(self.reader.as_ref(), self.mounted.elapsed())
     }
 
     /// A document of `.gribfs/`: a new one if it is wanted fresh and the last is not.

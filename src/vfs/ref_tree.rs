@@ -11,13 +11,15 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use serde_json::json;
 
+use super::metrics::metrics;
+use super::status::{disk, failures, origins};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
     Usage,
 };
 use crate::refs::{ArrayInfo, Kind, Node, Target};
 use crate::store::{Read, RefKey, RefReader};
-use crate::zarr::key::{ChunkKeys, parse_chunk_key};
+use crate::zarr::key::ChunkKeys;
 
 /// How long the kernel may keep what never changes, and the rest.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -28,10 +30,10 @@ const STATUS_AGE: Duration = Duration::from_millis(500);
 const LOCAL_BITS: u32 = 43;
 /// Local numbers below this are documents; the rest are chunks or files.
 const FIRST_CHUNK: u64 = 8;
-/// The node `.gribfs`: 0 is the directory, 1 the status file.
+/// The node `.gribfs`: 0 is the directory, then its files.
 const STATUS: usize = (1 << 20) - 1;
 const STATUS_DIRECTORY: &str = ".gribfs";
-const STATUS_FILE: &str = "status.json";
+const STATUS_FILES: [&str; 2] = ["status.json", "metrics"];
 
 /// The file tree of a reference set.
 #[derive(Debug)]
@@ -39,9 +41,10 @@ pub struct RefTree {
     reader: Arc<RefReader>,
     source: String,
     modified_seconds: i64,
-    status: Mutex<Option<(Clock, Bytes)>>,
-    usage: Usage,
     mounted: Clock,
+    /// The files of `.gribfs` as last made: a reader's pieces come from one.
+    status: Mutex<[Option<(Clock, Bytes)>; STATUS_FILES.len()]>,
+    usage: Usage,
     totals: (u64, u64),
 }
 
@@ -54,7 +57,8 @@ enum Item<'a> {
         size: u64,
         found: Found,
     },
-    Status,
+    /// A file of `.gribfs`, by its place among them.
+    Status(usize),
 }
 
 /// What is known of a chunk that is shown.
@@ -79,9 +83,9 @@ impl RefTree {
             reader,
             source,
             modified_seconds,
+            mounted: Clock::now(),
             status: Mutex::default(),
             usage: Usage::default(),
-            mounted: Clock::now(),
             totals: (bytes, files),
         }
     }
@@ -93,11 +97,11 @@ impl RefTree {
     fn item(&self, inode: Inode) -> Option<Item<'_>> {
         let (number, local) = split(inode)?;
         if number == STATUS {
-            return match local {
-                0 => Some(Item::Directory),
-                1 => Some(Item::Status),
-                _ => None,
+            let Some(file) = local.checked_sub(1) else {
+                return Some(Item::Directory);
             };
+            let file = usize::try_from(file).ok()?;
+            return (file < STATUS_FILES.len()).then_some(Item::Status(file));
         }
         let node = self.node(number)?;
         if local == 0 {
@@ -158,9 +162,9 @@ impl RefTree {
             Item::Directory => (NodeKind::Directory, 0, FOREVER, true),
             Item::Document(bytes) => (NodeKind::File, bytes.len() as u64, FOREVER, true),
             Item::Chunk { size, .. } => (NodeKind::File, *size, FOREVER, true),
-            Item::Status => (
+            Item::Status(file) => (
                 NodeKind::File,
-                self.status(true).len() as u64,
+                self.document(*file, true).len() as u64,
                 Duration::ZERO,
                 false,
             ),
@@ -175,13 +179,34 @@ impl RefTree {
         }
     }
 
-    fn status(&self, fresh: bool) -> Bytes {
+    /// Counters in the text format of Prometheus, as in `.gribfs/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        metrics(self.reader.as_ref(), self.mounted.elapsed())
+    }
+
+    /// A file of `.gribfs`: a new one if it is wanted fresh and the last is not.
+    fn document(&self, file: usize, fresh: bool) -> Bytes {
         let mut kept = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = kept.get_mut(file) else {
+            return Bytes::new();
+        };
         if let Some((at, bytes)) = &*kept
             && (!fresh || at.elapsed() < STATUS_AGE)
         {
             return bytes.clone();
         }
+        let text = if file == 0 {
+            self.status()
+        } else {
+            self.metrics()
+        };
+        let bytes = Bytes::from(text);
+        *kept = Some((Clock::now(), bytes.clone()));
+        bytes
+    }
+
+    fn status(&self) -> String {
         let set = self.reader.set();
         let statistics = self.reader.statistics();
         let counters = self.reader.storage().counters();
@@ -189,18 +214,6 @@ impl RefTree {
             .defects
             .iter()
             .map(|defect| json!({"kind": defect.kind, "at": defect.at, "what": defect.what}))
-            .collect();
-        let failures: Vec<_> = statistics
-            .recent_failures
-            .iter()
-            .map(|failure| {
-                json!({
-                    "at": crate::time::Instant(failure.at_seconds).to_string(),
-                    "kind": format!("{:?}", failure.kind),
-                    "count": failure.count,
-                    "message": failure.message,
-                })
-            })
             .collect();
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -214,19 +227,21 @@ impl RefTree {
             "chunks_read": statistics.fields,
             "readers": self.usage.most(),
             "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
+            "in_flight": statistics.in_flight,
+            "memory": { "bytes": statistics.memory_bytes, "peak_bytes": statistics.memory_peak_bytes },
+            "disk_cache": statistics.disk.as_ref().map(disk),
             "storage": {
                 "requests": counters.requests,
                 "bytes": counters.bytes,
                 "retries": counters.retries,
+                "throttled": counters.throttled,
                 "failures": counters.failures,
+                "origins": origins(self.reader.as_ref()),
             },
             "failures": statistics.failures,
-            "last_failures": failures,
+            "last_failures": failures(&statistics.recent_failures),
         });
-        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
-        let bytes = Bytes::from(text + "\n");
-        *kept = Some((Clock::now(), bytes.clone()));
-        bytes
+        serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
     }
 
     fn list_node(
@@ -329,6 +344,26 @@ fn slice(bytes: &Bytes, offset: u64, size: usize) -> Bytes {
 }
 
 impl Tree for RefTree {
+    /// Chunks whose reference lies in a record that was not read yet are looked up where that may take time.
+    fn is_ready(&self, inode: Inode, name: Option<&OsStr>) -> bool {
+        let Some((number, local)) = split(inode) else {
+            return true;
+        };
+        let set = self.reader.set();
+        let Some(Kind::Array { info, .. }) = self.node(number).map(|node| &node.kind) else {
+            return true;
+        };
+        match (local, name) {
+            (0, None) => set.is_listed(number),
+            (0, Some(name)) => name
+                .to_str()
+                .and_then(|name| info.chunk_number(name))
+                .is_none_or(|chunk| set.is_known(number, chunk)),
+            (1..FIRST_CHUNK, _) => true,
+            (local, _) => set.is_known(number, local - FIRST_CHUNK),
+        }
+    }
+
     fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attributes, Missing> {
         if name.len() > NAME_MAX {
             return Err(Missing::NameTooLong);
@@ -340,11 +375,9 @@ impl Tree for RefTree {
             return Err(Missing::NotADirectory);
         }
         if number == STATUS {
-            return if name == STATUS_FILE {
-                self.attributes(inode_of(STATUS, 1))
-            } else {
-                Err(Missing::NoSuchName { ttl: BRIEFLY })
-            };
+            let file = (1..).zip(STATUS_FILES).find(|(_, own)| *own == name);
+            let (local, _) = file.ok_or(Missing::NoSuchName { ttl: BRIEFLY })?;
+            return self.attributes(inode_of(STATUS, local));
         }
         let node = self.node(number).ok_or(Missing::NoSuchInode)?;
         if let Some((local, _)) = (1..)
@@ -368,12 +401,7 @@ impl Tree for RefTree {
         let Kind::Array { info, .. } = &node.kind else {
             return Err(none);
         };
-        let chunk = if info.shape.is_empty() {
-            (name == "0").then_some(0)
-        } else {
-            parse_chunk_key(name, &info.grid)
-        };
-        let chunk = chunk.ok_or(none)?;
+        let chunk = info.chunk_number(name).ok_or(none)?;
         let item = self.chunk(number, chunk, info).ok_or(none)?;
         Ok(self.attributes_of(inode_of(number, FIRST_CHUNK + chunk), &item))
     }
@@ -403,13 +431,16 @@ impl Tree for RefTree {
             return Err(Missing::NotADirectory);
         }
         if number == STATUS {
-            if offset == 0 {
-                sink(Entry {
-                    next_offset: 1,
-                    inode: inode_of(STATUS, 1),
+            for (local, name) in (1..).zip(STATUS_FILES) {
+                let entry = Entry {
+                    next_offset: local,
+                    inode: inode_of(STATUS, local),
                     kind: NodeKind::File,
-                    name: STATUS_FILE,
-                });
+                    name,
+                };
+                if local > offset && !sink(entry) {
+                    break;
+                }
             }
             return Ok(());
         }
@@ -438,7 +469,9 @@ impl Tree for RefTree {
         match self.item(inode) {
             None | Some(Item::Directory) => lost(),
             Some(Item::Document(bytes)) => Answer::Now(Ok(slice(bytes, offset, size))),
-            Some(Item::Status) => Answer::Now(Ok(slice(&self.status(false), offset, size))),
+            Some(Item::Status(file)) => {
+                Answer::Now(Ok(slice(&self.document(file, false), offset, size)))
+            }
             Some(Item::Chunk { size: whole, .. }) if offset >= whole => {
                 Answer::Now(Ok(Bytes::new()))
             }
@@ -453,16 +486,19 @@ impl Tree for RefTree {
             Some(Item::Chunk {
                 key,
                 found: Found::Yes,
-                ..
+                size: whole,
             }) => {
-                // Inline bytes need no flight.
+                // Inline bytes need no flight; those of GRIB are a message.
                 if let RefKey::Chunk(node, number) = key
+                    && let Some(Kind::Array { info, .. }) = self.node(node).map(|node| &node.kind)
+                    && !info.is_grib()
                     && let Ok(Some(Target::Inline(bytes))) = self.reader.set().chunk(node, number)
-                    && self.item_size(key) == Some(bytes.len() as u64)
+                    && bytes.len() as u64 == whole
                 {
                     return Answer::Now(Ok(slice(&bytes, offset, size)));
                 }
-                match self.reader.read(key) {
+                let asked = (size as u64).min(whole - offset);
+                match self.reader.read(key, whole, asked) {
                     Read::Now(bytes) => Answer::Now(bytes.map(|bytes| slice(&bytes, offset, size))),
                     Read::Later(flight) => Answer::Later(
                         flight
@@ -480,22 +516,5 @@ impl Tree for RefTree {
 
     fn totals(&self) -> (u64, u64) {
         self.totals
-    }
-}
-
-impl RefTree {
-    /// Size that `stat` tells, of a plain or opaque chunk; `None` for GRIB, whose inline bytes are a message.
-    fn item_size(&self, key: RefKey) -> Option<u64> {
-        let RefKey::Chunk(node, number) = key else {
-            return None;
-        };
-        let Kind::Array { info, .. } = &self.node(node)?.kind else {
-            return None;
-        };
-        if info.is_grib() {
-            return None;
-        }
-        let target = self.reader.set().chunk(node, number).ok()??;
-        Some(self.reader.size(key, &target))
     }
 }

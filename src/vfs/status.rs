@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::collections::Collections;
 use super::usage::Usage;
-use crate::store::{DiskStatistics, FieldReader, HealStatistics};
+use crate::store::{DiskStatistics, Failure, FieldReader, HealStatistics, Observed};
 use crate::time::Instant;
 
 /// `latest`: the name of a run, a line of text; empty if there is no run.
@@ -38,18 +38,7 @@ pub(super) fn status(
 ) -> String {
     let statistics = reader.statistics();
     let counters = reader.storage().counters();
-    let failures: Vec<_> = statistics
-        .recent_failures
-        .iter()
-        .map(|failure| {
-            json!({
-                "at": Instant(failure.at_seconds).to_string(),
-                "kind": format!("{:?}", failure.kind),
-                "count": failure.count,
-                "message": failure.message,
-            })
-        })
-        .collect();
+    let failures = failures(&statistics.recent_failures);
     let mounted = collections.get(0);
     let arrays: usize = mounted.map_or(0, |collection| {
         let groups = collection.groups.iter();
@@ -104,8 +93,21 @@ pub(super) fn status(
         .unwrap_or_default()
 }
 
+/// The last failures of reads.
+pub(super) fn failures(recent: &[Failure]) -> Value {
+    let failures = recent.iter().map(|failure| {
+        json!({
+            "at": Instant(failure.at_seconds).to_string(),
+            "kind": format!("{:?}", failure.kind),
+            "count": failure.count,
+            "message": failure.message,
+        })
+    });
+    failures.collect()
+}
+
 /// How each origin is doing: limits, speed, cost.
-fn origins(reader: &FieldReader) -> Value {
+pub(super) fn origins(reader: &dyn Observed) -> Value {
     let ms = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0);
     reader
         .storage()
@@ -128,7 +130,7 @@ fn origins(reader: &FieldReader) -> Value {
 }
 
 /// The disk cache's counters: this mount's, but for `bytes`, which are those of all mounts that share it.
-fn disk(disk: &DiskStatistics) -> Value {
+pub(super) fn disk(disk: &DiskStatistics) -> Value {
     json!({
         "hits": disk.hits,
         "hit_bytes": disk.hit_bytes,

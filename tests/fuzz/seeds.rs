@@ -19,6 +19,11 @@ fn main() -> Result<()> {
         let octets = std::fs::read(&path)?;
         if name.ends_with(".idx") || name.ends_with(".index") {
             seeds.index(&octets)?;
+        } else if octets.starts_with(b"PAR1") {
+            seeds.write("refs_parquet", &octets)?;
+            seeds.literals(&octets)?;
+        } else if name.contains("/refs/v") && name.ends_with(".json") {
+            seeds.references(&octets)?;
         } else if octets.starts_with(b"GRIB") {
             seeds.messages(&octets)?;
         } else if name.ends_with("grid_cases.json") {
@@ -77,6 +82,36 @@ impl Seeds<'_> {
             if let Some(inside) = inside.and_then(|inside| inside.strip_suffix(b"}")) {
                 self.write("json", inside)?;
             }
+        }
+        Ok(())
+    }
+
+    /// The start of a reference set, closed after one of its members, and its members alone.
+    fn references(&mut self, octets: &[u8]) -> Result<()> {
+        let text = String::from_utf8_lossy(octets);
+        let inner = text.trim().trim_start_matches('{').trim_end_matches('}');
+        self.write("refs_json", format!("{{{inner}}}").as_bytes())?;
+        let members: Vec<&str> = inner.split(", \"").collect();
+        for few in members.chunks(12) {
+            let start = few[0].trim_start_matches('"');
+            let rest = few[1..].join(", \"");
+            let comma = if rest.is_empty() { "" } else { ", \"" };
+            self.write("refs_json", format!("{{\"{start}{comma}{rest}}}").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Python's `repr` of a dict, where one lies in a Parquet file.
+    fn literals(&mut self, octets: &[u8]) -> Result<()> {
+        for value in [
+            r#"{'a': ['s3://b/k', 0, 1], 'b': b'\x00', 'c': '\u00e9', 'd/.zarray': '{"shape":[]}'}"#,
+            "{'a': (1, -2.5e3, None, True, nan, inf), \"b\": {'c': [[], {}]}}",
+        ] {
+            self.write("refs_literal", value.as_bytes())?;
+        }
+        if let Some(at) = octets.windows(2).position(|two| two == b"{'") {
+            let end = octets.len().min(at + 2000);
+            self.write("refs_literal", &octets[at..end])?;
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ const HOUSE: &[Rule] = &[
     ("time", &[], &["chrono"]),
     ("location", &[], &[]),
     ("zarr", &[], &[]),
+    ("picture", &[], &["colorous", "embedded_graphics", "png"]),
     ("grib", &["time"], &["jpeg2k", "png"]),
     ("index", &["time", "grib"], &[]),
     (
@@ -43,7 +44,14 @@ const HOUSE: &[Rule] = &[
     (
         "storage",
         &["time", "location"],
-        &["chrono", "object_store", "reqwest", "rustls", "tokio"],
+        &[
+            "chrono",
+            "object_store",
+            "reqwest",
+            "rustix",
+            "rustls",
+            "tokio",
+        ],
     ),
     (
         "store",
@@ -63,6 +71,13 @@ const HOUSE: &[Rule] = &[
             "time", "location", "grib", "index", "table", "dataset", "storage",
         ],
         &["tokio", "rustix"],
+    ),
+    (
+        "copy",
+        &[
+            "time", "location", "zarr", "dataset", "slices", "storage", "store",
+        ],
+        &["blosc_src", "tokio"],
     ),
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
@@ -93,7 +108,9 @@ const HOUSE: &[Rule] = &[
             "storage",
             "store",
             "vfs",
+            "picture",
             "scan",
+            "copy",
             "fuse",
             "config",
             "telemetry",
@@ -104,6 +121,7 @@ const HOUSE: &[Rule] = &[
             "clap_mangen",
             "indicatif",
             "libc",
+            "terminal_size",
             "tokio",
         ],
     ),
@@ -113,10 +131,13 @@ const HOUSE: &[Rule] = &[
 const FENCED: &[&str] = &[
     "arrow_array",
     "arrow_schema",
+    "blosc_src",
     "chrono",
     "clap",
     "clap_complete",
     "clap_mangen",
+    "colorous",
+    "embedded_graphics",
     "fuser",
     "gribberish",
     "http_body_util",
@@ -132,6 +153,7 @@ const FENCED: &[&str] = &[
     "reqwest",
     "rustix",
     "rustls",
+    "terminal_size",
     "tokio",
     "tracing_subscriber",
 ];

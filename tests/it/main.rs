@@ -36,6 +36,8 @@ mod grib_projections;
 #[cfg(test)]
 mod index_dialects; // both index dialects, real files and odd ones
 #[cfg(test)]
+mod info; // what a table holds, in numbers and as a chart
+#[cfg(test)]
 mod library; // tables opened for a mount, against their rows
 #[cfg(test)]
 mod look_ahead; // walks, and the memory budget
@@ -47,6 +49,8 @@ mod mount_tree; // the tree of a table, without a kernel
 mod naming; // names against ecCodes'
 #[cfg(test)]
 mod refs; // reference sets, hostile ones too
+#[cfg(test)]
+mod refs_formats; // a set of each format, cell by cell
 #[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]

@@ -85,6 +85,21 @@ pub(super) struct RunLength {
 }
 
 impl Packing {
+    /// What one more of the packed integers is in values, 2^E x 10^-D: the finest difference that the packing tells. `None` where values are
+    /// not integers (IEEE, run length) or all the same.
+    #[must_use]
+    pub fn step(&self) -> Option<f64> {
+        let scale = match &self.layout {
+            Layout::Simple { scale, .. } | Layout::Jpeg2000 { scale } | Layout::Png { scale } => {
+                scale
+            }
+            Layout::Complex(complex) => &complex.scale,
+            Layout::Ccsds(ccsds) => &ccsds.scale,
+            Layout::Constant(_) | Layout::Ieee { .. } | Layout::RunLength(_) => return None,
+        };
+        Some(scale.step())
+    }
+
     /// Reads and checks section 5 (with its 5 octet head). Looks at nothing else, so an index can ask it.
     ///
     /// # Errors

@@ -66,6 +66,11 @@ impl Scale {
         }
     }
 
+    /// The difference between the values of neighbouring integers.
+    pub(super) fn step(&self) -> f64 {
+        self.binary * self.decimal
+    }
+
     /// The value of one integer.
     #[inline(always)]
     pub(super) fn apply(&self, integer: f64) -> f64 {

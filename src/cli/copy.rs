@@ -1,0 +1,366 @@
+//! `gribfs copy`: a slice of a table into a real Zarr; arguments, progress, and the account at the end.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Clock};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::copy_raw;
+use super::copy_source;
+use super::output::{bytes_text, count_text};
+use super::selection::SelectionArgs;
+use super::view::ViewArgs;
+use super::{Failure, StorageArgs, runtime};
+use crate::config::{self, StorageSettings};
+use crate::copy::{
+    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Rounding,
+    lengths,
+};
+use crate::location::Location;
+use crate::slices::{SliceKind, StoreView};
+use crate::storage::{Counters, Storage};
+use crate::store::{BulkReader, OnStale, ReaderConfig};
+
+/// Cells left as fill that are listed without `--report`.
+const LISTED: usize = 20;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gribfs copy gfs.parquet gfs.zarr --run 2026-11-22T00 --variable t2m,tp
+  gribfs copy gefs/ east_africa.zarr --slice runs/2026-11-22T00 --bbox=-12,21,23,53 --chunks valid_time=24
+  gribfs copy gfs.parquet s3://mine/gfs.zarr --slice best_available --zarr-format 3 --codec zstd:3
+  gribfs copy gfs/ gfs.zarr --dry-run
+  gribfs copy --raw gfs.parquet /scratch/gfs/ --variable t2m,tp --run 2026-11-22T00
+
+A copy that was stopped goes on when the same command is given again, and ends with the same bytes.")]
+pub(super) struct CopyArgs {
+    /// Table (a file X.parquet, a directory of tables) or its URL; or a mount of a table, or a store in one
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Store to write: a directory that is not there yet, or s3://, gs://, az://
+    #[arg(value_name = "DEST")]
+    destination: String,
+    /// Slice: `run_time`, `valid_time`, `horizon`, `best_available`, runs/2026-11-22T00, leads/024h, valid/2026-11-22T12
+    /// [default: the run, if one is there or selected; else `run_time`]
+    #[arg(long, value_name = "SLICE")]
+    slice: Option<SliceKind>,
+    /// Chunk lengths by dimension [default: one field per chunk]
+    #[arg(long, value_name = "DIM=N,..", value_parser = lengths)]
+    chunks: Option<Lengths>,
+    /// Lengths of shards by dimension: files that hold many chunks (Zarr v3)
+    #[arg(long, value_name = "DIM=N,..", value_parser = lengths)]
+    shards: Option<Lengths>,
+    /// Compression: none, zstd[:LEVEL], gzip[:LEVEL], blosc[:lz4[:LEVEL]] (LZ4 behind a shuffle of bits)
+    #[arg(long, value_name = "CODEC", default_value_t)]
+    codec: Codec,
+    /// Round to so many bits of the mantissa (1 to 23), or (auto) to what the packing of each message tells apart
+    #[arg(long, value_name = "auto|N")]
+    round_bits: Option<Rounding>,
+    /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
+    #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
+    append: Option<String>,
+    /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
+    #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "append", "resume", "dry_run"])]
+    raw: bool,
+    /// Do nothing if the destination is complete already
+    #[arg(long)]
+    resume: bool,
+    /// Tell what would be fetched and written
+    #[arg(long)]
+    dry_run: bool,
+    /// Exit with 0 although messages could not be had and their cells were left as fill
+    #[arg(long)]
+    allow_missing: bool,
+    /// Write what was done as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Memory for messages, fields and chunks
+    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = config::byte_count)]
+    memory: u64,
+    /// Directory where chunks wait that do not fit into memory [default: the system's for temporary files]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Profile of the AWS configuration files for the destination [default: --profile]
+    #[arg(long, value_name = "NAME")]
+    dest_profile: Option<String>,
+    /// Server of the destination in place of the vendor's [default: --endpoint-url]
+    #[arg(long, value_name = "URL")]
+    dest_endpoint_url: Option<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    view: ViewArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+}
+
+pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
+    super::allocator::give_back();
+    let began = Clock::now();
+    let runtime = runtime()?;
+    let storage = args.storage.settings().storage().map_err(Failure::usage)?;
+    let named = copy_source::named(&args.source)?;
+    let source = named.table.clone();
+    let destination = destination(&args.destination)?;
+    let writer = destination_storage(args, &destination)?;
+    let (collection, rows) = copy_source::open(&named, args.view.as_of, &storage, &runtime)?;
+    let collection = args.selection.select(collection)?;
+    if args.raw {
+        let job = copy_raw::Job {
+            source: &args.source,
+            is_slice: named.slice.is_some(),
+            collection,
+            rows,
+            storage: &storage,
+            writer: &writer,
+            destination: &destination,
+            report: args.report.as_deref(),
+            allow_missing: args.allow_missing,
+        };
+        return job.run(&runtime);
+    }
+    let kind = args
+        .slice
+        .or(named.slice)
+        .unwrap_or(match collection.runs.as_slice() {
+            [only] => SliceKind::Run(*only),
+            _ => SliceKind::RunTime,
+        });
+    let settings = CopySettings {
+        destination: destination.clone(),
+        chunks: args.chunks.clone().unwrap_or_default(),
+        shards: args.shards.clone().unwrap_or_default(),
+        codec: args.codec,
+        layout: args.view.layout(),
+        format: args.view.format(),
+        rounding: args.round_bits.unwrap_or_default(),
+        memory_bytes: args.memory,
+        scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
+        append: args.append.clone(),
+        resume: args.resume,
+        source: format!("{source} {kind}"),
+    };
+    let reader_config = ReaderConfig {
+        on_stale: OnStale::Heal,
+        corrections: config::state_directory(),
+        memory_bytes: args.memory / 2,
+        look_ahead: 0,
+        view: collection.selection.view.clone(),
+        ..ReaderConfig::default()
+    };
+    let handle = runtime.handle().clone();
+    let reader = BulkReader::new(rows, storage.clone(), handle, &reader_config);
+    let view = StoreView::new(kind, Arc::new(collection), args.view.best());
+    let copy = Copy::new(settings, view, reader, writer.clone());
+    if args.dry_run {
+        let plan = runtime
+            .block_on(copy.plan())
+            .map_err(|error| failure(&error))?;
+        tell_plan(&plan, kind, &destination);
+        return Ok(0);
+    }
+    let progress = Arc::new(CopyProgress::default());
+    let done = runtime.block_on(async {
+        let bar = progress_bar(&progress, &storage);
+        let done = copy.run(Arc::clone(&progress)).await;
+        bar.finish_and_clear();
+        done
+    });
+    let report = done.map_err(|error| failure(&error))?;
+    let seconds = began.elapsed().as_secs_f64();
+    if let Some(path) = &args.report {
+        let text = report_json(
+            &report,
+            args,
+            kind,
+            (storage.counters(), writer.counters()),
+            seconds,
+        );
+        std::fs::write(path, format!("{text:#}\n"))
+            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    }
+    tell(&report, args, kind, storage.counters(), seconds);
+    Ok(u8::from(!report.missing.is_empty() && !args.allow_missing))
+}
+
+/// A destination without a slash at its end.
+fn destination(text: &str) -> Result<Location, Failure> {
+    let trimmed = text.trim_end_matches('/');
+    let location = config::location(trimmed).map_err(Failure::usage)?;
+    if matches!(location.scheme(), "http" | "https") {
+        return Err(Failure::usage(format!(
+            "{location}: a store is written to a directory, s3://, gs:// or az://"
+        )));
+    }
+    if location.scheme() != "file" && location.key().is_empty() {
+        return Err(Failure::usage(format!(
+            "{location}: a store lies below the root of a bucket: give a name after it"
+        )));
+    }
+    Ok(location)
+}
+
+/// Storage of the destination: with credentials, as nobody writes to a bucket without.
+fn destination_storage(args: &CopyArgs, destination: &Location) -> Result<Storage, Failure> {
+    let source = args.storage.settings();
+    let settings = StorageSettings {
+        anonymous: false,
+        profile: args.dest_profile.clone().or(source.profile),
+        endpoint_url: args.dest_endpoint_url.clone().or(source.endpoint_url),
+        mirrors: Vec::new(),
+        ..source
+    };
+    let named = |name: &str| std::env::var_os(name).is_some();
+    let google = [
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_PATH",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "SERVICE_ACCOUNT",
+    ];
+    let lacks = destination.scheme() == "gs" && !google.into_iter().any(named);
+    if lacks && settings.endpoint_url.is_none() {
+        return Err(Failure::usage(format!(
+            "{destination}: writing to gs:// needs credentials: set GOOGLE_APPLICATION_CREDENTIALS"
+        )));
+    }
+    settings.storage().map_err(Failure::usage)
+}
+
+fn failure(error: &CopyError) -> Failure {
+    if error.is_usage() {
+        Failure::usage(error)
+    } else {
+        Failure::failed(error)
+    }
+}
+
+/// A bar on terminals, nothing elsewhere.
+fn progress_bar(progress: &Arc<CopyProgress>, storage: &Storage) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length();
+    let template = "{bar:30} {pos}/{len} fields  {per_sec}  {msg}  {elapsed}  eta {eta}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    let (watched, shown, storage) = (Arc::downgrade(progress), bar.clone(), storage.clone());
+    tokio::spawn(async move {
+        while let Some(progress) = watched.upgrade() {
+            if shown.is_finished() {
+                break;
+            }
+            let counters = storage.counters();
+            shown.set_length(progress.fields());
+            shown.set_position(progress.done());
+            shown.set_message(format!(
+                "{} in, {} out, {} ({} again), {} missing",
+                bytes_text(counters.bytes),
+                bytes_text(progress.written()),
+                count_text(counters.requests, "request"),
+                counters.retries,
+                progress.missing(),
+            ));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    bar
+}
+
+fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {
+    say!(
+        "{kind}: {} of {}, from {} of {}",
+        count_text(plan.fields, "field"),
+        count_text(plan.arrays, "array"),
+        count_text(plan.messages, "message"),
+        bytes_text(plan.message_bytes),
+    );
+    if plan.missing > 0 {
+        say!(
+            "  {} known not to be readable",
+            count_text(plan.missing, "field")
+        );
+    }
+    say!(
+        "{destination}: {}, {} before compression",
+        count_text(plan.files, "chunk file"),
+        bytes_text(plan.raw_bytes),
+    );
+}
+
+fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counters, seconds: f64) {
+    if report.nothing_to_do {
+        say!("{}: complete already", args.destination);
+        return;
+    }
+    say!(
+        "{kind}: {} of {} in {seconds:.1} s, {} fetched by {}",
+        count_text(report.fields, "field"),
+        count_text(report.arrays, "array"),
+        bytes_text(counters.bytes),
+        count_text(counters.requests, "request"),
+    );
+    if report.kept > 0 {
+        say!("  {} there already", count_text(report.kept, "field"));
+    }
+    say!(
+        "{}: {} written, {} before compression",
+        args.destination,
+        bytes_text(report.written_bytes),
+        bytes_text(report.raw_bytes),
+    );
+    let count = report.missing.len();
+    if count > 0 {
+        let them = if count == 1 { "it" } else { "them" };
+        say!(
+            "  {} left as fill; the same command tries {them} again",
+            count_text(count as u64, "field"),
+        );
+    }
+    for missing in report.missing.iter().take(LISTED) {
+        say!("  {}: {}", missing.cell, missing.reason);
+    }
+    if count > LISTED {
+        say!("  and {} more (--report lists them)", count - LISTED);
+    }
+}
+
+fn report_json(
+    report: &CopyReport,
+    args: &CopyArgs,
+    kind: SliceKind,
+    (source, destination): (Counters, Counters),
+    seconds: f64,
+) -> Value {
+    let missing: Vec<Value> = report
+        .missing
+        .iter()
+        .map(|cell| json!({ "cell": cell.cell, "reason": cell.reason }))
+        .collect();
+    json!({
+        "source": args.source,
+        "destination": args.destination,
+        "slice": kind.to_string(),
+        "complete": report.missing.is_empty(),
+        "nothing_to_do": report.nothing_to_do,
+        "seconds": (seconds * 1000.0).round() / 1000.0,
+        "arrays": report.arrays,
+        "fields": report.fields,
+        "kept_fields": report.kept,
+        "missing_fields": report.missing.len(),
+        "raw_bytes": report.raw_bytes,
+        "written_bytes": report.written_bytes,
+        "fetched_bytes": source.bytes,
+        "requests": source.requests,
+        "retries": source.retries,
+        "throttled": source.throttled,
+        "writes": destination.requests,
+        "missing": missing,
+    })
+}

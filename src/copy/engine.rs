@@ -1,0 +1,476 @@
+//! The work itself: batches of messages fetched, decoded, put into blocks, encoded and written, as many at once as memory allows.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::append::old_file;
+use super::block::Assembly;
+use super::layout::{Fields, Layout, Target};
+use super::plan::{self, Batch, Block, Limits, held};
+use super::report::{CopyError, CopyProgress};
+use super::round::{Rounding, round};
+use super::settings::CopySettings;
+use super::state::State;
+use crate::dataset::archive::RowId;
+use crate::slices::StoreView;
+use crate::storage::Storage;
+use crate::store::{BulkField, BulkReader, MessagePlace};
+use crate::zarr::key::chunk_positions;
+
+/// Batches under way at once, if memory allows: enough for a long line to be full while cores are busy.
+const BATCHES: usize = 12;
+/// A unit of block memory, in bytes.
+const UNIT: u64 = 64 << 10;
+
+/// All that the work needs; shared by all batches.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) settings: CopySettings,
+    pub(super) layout: Layout,
+    pub(super) view: StoreView,
+    pub(super) reader: BulkReader,
+    /// Storage of the destination.
+    pub(super) storage: Storage,
+    pub(super) progress: Arc<CopyProgress>,
+    /// Chunk files that lie in the destination: `t2m/0.0.0`.
+    pub(super) existing: HashSet<String>,
+    pub(super) state: AsyncMutex<State>,
+    /// Memory of blocks, in units.
+    blocks: Arc<Semaphore>,
+    block_units: u64,
+    /// Encoding takes a core each.
+    cores: Arc<Semaphore>,
+}
+
+/// A block under way.
+#[derive(Debug)]
+struct Open {
+    block: Block,
+    /// Fields still to come.
+    left: usize,
+    failed: Vec<(u64, String)>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// One field, which is a chunk file as it is.
+    Direct(Option<Bytes>),
+    Assembled(Arc<Mutex<Assembly>>),
+}
+
+impl Engine {
+    pub(super) fn new(
+        settings: CopySettings,
+        layout: Layout,
+        view: StoreView,
+        reader: BulkReader,
+        storage: Storage,
+        progress: Arc<CopyProgress>,
+        (existing, state): (HashSet<String>, State),
+    ) -> Self {
+        let block_units = (settings.memory_bytes / 2 / UNIT).clamp(1, u64::from(u32::MAX >> 4));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            blocks: Arc::new(Semaphore::new(usize::try_from(block_units).unwrap_or(1))),
+            block_units,
+            cores: Arc::new(Semaphore::new(cores)),
+            settings,
+            layout,
+            view,
+            reader,
+            storage,
+            progress,
+            existing,
+            state: AsyncMutex::new(state),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            blocks: self.block_units * UNIT / 4,
+            messages: self.reader.memory_bytes() / 8,
+        }
+    }
+
+    fn target(&self, block: &Block) -> Result<(&Target, &Fields), CopyError> {
+        let target = self.layout.targets.get(block.target);
+        let found = target.and_then(|target| Some((target, target.fields.as_ref()?)));
+        found.ok_or_else(|| CopyError::Internal("a block of no array".to_owned()))
+    }
+
+    /// Fills all blocks that are not there yet. Gives the count of fields that were.
+    pub(super) async fn run(self: &Arc<Self>) -> Result<u64, CopyError> {
+        let mut under_way: JoinSet<Result<(), CopyError>> = JoinSet::new();
+        let mut kept = 0_u64;
+        for portion in 0..plan::portions(&self.layout) {
+            let engine = Arc::clone(self);
+            let listing = move || plan::blocks(&engine.view, &engine.layout, portion);
+            let all = on_a_thread(listing).await?;
+            let mut wanted = Vec::new();
+            for block in all {
+                if self.is_done(&block).await? {
+                    kept += block.rows.len() as u64;
+                    CopyProgress::add(&self.progress.done, block.rows.len());
+                } else {
+                    wanted.push(block);
+                }
+            }
+            for batch in plan::batches(wanted, &self.layout, &self.reader, self.limits()).await? {
+                while under_way.len() >= BATCHES {
+                    joined(under_way.join_next().await)?;
+                }
+                let permit = self.room(&batch).await?;
+                let engine = Arc::clone(self);
+                under_way.spawn(async move { engine.batch(batch, permit).await });
+            }
+        }
+        while !under_way.is_empty() {
+            joined(under_way.join_next().await)?;
+        }
+        Ok(kept)
+    }
+
+    /// Whether all chunk files of a block are there and none was written with a hole.
+    async fn is_done(&self, block: &Block) -> Result<bool, CopyError> {
+        let (target, fields) = self.target(block)?;
+        if self.existing.is_empty() || !block.pending.is_empty() || !block.carried.is_empty() {
+            return Ok(false);
+        }
+        let (rows, columns) = fields.tile_grid();
+        let there = (0..rows * columns).all(|tile| {
+            let key = fields.key(&block.at, (tile / columns, tile % columns));
+            self.existing.contains(&format!("{}/{key}", target.path))
+        });
+        if !there {
+            return Ok(false);
+        }
+        let state = self.state.lock().await;
+        let mut cells = block
+            .rows
+            .iter()
+            .map(|(_, _, linear)| cell_name(target, fields, *linear));
+        Ok(!cells.any(|cell| state.missing.contains_key(&cell)))
+    }
+
+    /// Memory for the blocks of a batch; one that does not fit gets what there is, and goes to disk.
+    async fn room(&self, batch: &Batch) -> Result<OwnedSemaphorePermit, CopyError> {
+        let bytes: u64 = batch
+            .blocks
+            .iter()
+            .map(|block| held(block, &self.layout))
+            .sum();
+        let units = bytes.div_ceil(UNIT).min(self.block_units);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.blocks).acquire_many_owned(units).await;
+        permit.map_err(|error| CopyError::Internal(error.to_string()))
+    }
+
+    async fn batch(
+        self: Arc<Self>,
+        batch: Batch,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), CopyError> {
+        let bytes: u64 = batch
+            .blocks
+            .iter()
+            .map(|block| held(block, &self.layout))
+            .sum();
+        let in_memory = bytes <= self.block_units * UNIT;
+        let mut opened: Vec<Option<Open>> = Vec::new();
+        let mut users: HashMap<RowId, Vec<(usize, usize, u64)>> = HashMap::new();
+        let mut finishing: JoinSet<Result<(), CopyError>> = JoinSet::new();
+        for (number, block) in batch.blocks.into_iter().enumerate() {
+            for (row, slot, linear) in &block.rows {
+                users
+                    .entry(*row)
+                    .or_default()
+                    .push((number, *slot, *linear));
+            }
+            let open = self.open(block, in_memory).await?;
+            if open.left == 0 {
+                Arc::clone(&self).finish(open).await?;
+                opened.push(None);
+            } else {
+                opened.push(Some(open));
+            }
+        }
+        let limit = self.limits().messages;
+        // One group ahead, so that the line is not idle while the fields of the last one are put away.
+        let places = Arc::new(batch.places);
+        let mut reads = futures::stream::iter(groups(&places, limit))
+            .map(|group| {
+                let (reader, places) = (self.reader.clone(), Arc::clone(&places));
+                async move { reader.read(places.get(group).unwrap_or_default()).await }
+            })
+            .buffered(2);
+        while let Some(mut arrivals) = reads.next().await {
+            while let Some((row, field)) = arrivals.next().await {
+                for (number, slot, linear) in users.remove(&row).unwrap_or_default() {
+                    let Some(place) = opened.get_mut(number) else {
+                        continue;
+                    };
+                    let Some(open) = place.as_mut() else { continue };
+                    match &field {
+                        Ok(field) => self.put(open, slot, field).await?,
+                        Err(failure) => open.failed.push((linear, failure.message.clone())),
+                    }
+                    open.left -= 1;
+                    if open.left == 0
+                        && let Some(done) = place.take()
+                    {
+                        finishing.spawn(Arc::clone(&self).finish(done));
+                    }
+                }
+            }
+        }
+        while !finishing.is_empty() {
+            joined(finishing.join_next().await)?;
+        }
+        drop(permit);
+        Ok(())
+    }
+
+    async fn open(&self, block: Block, in_memory: bool) -> Result<Open, CopyError> {
+        let (_, fields) = self.target(&block)?;
+        let body = if fields.is_direct() {
+            Body::Direct(None)
+        } else {
+            let mut made = if in_memory {
+                Assembly::in_memory(fields)
+            } else {
+                Assembly::on_disk(fields, &self.settings.scratch)
+                    .map_err(|error| CopyError::Scratch(error.to_string()))?
+            };
+            self.carry(&block, &mut made).await?;
+            Body::Assembled(Arc::new(Mutex::new(made)))
+        };
+        let mut failed = Vec::new();
+        for (row, linear) in &block.pending {
+            failed.push((*linear, self.reader.why_pending(*row).await.message));
+        }
+        Ok(Open {
+            left: block.rows.len(),
+            block,
+            failed,
+            body,
+        })
+    }
+
+    /// Takes over what the store has of a block that reaches into its new part.
+    async fn carry(&self, block: &Block, assembly: &mut Assembly) -> Result<(), CopyError> {
+        if block.carried.is_empty() {
+            return Ok(());
+        }
+        let (target, fields) = self.target(block)?;
+        let (rows, columns) = fields.tile_grid();
+        for tile in 0..rows * columns {
+            let key = fields.key(&block.at, (tile / columns, tile % columns));
+            let name = format!("/{}/{key}", target.path);
+            let place = self.settings.destination.with_suffix(&name);
+            let Some(file) = old_file(&self.storage, &place).await? else {
+                continue;
+            };
+            let old = target
+                .encoder
+                .decode(&file)
+                .map_err(|error| CopyError::Append(format!("{place}: {error}")))?;
+            assembly
+                .carry(tile, &block.carried, &values(&old))
+                .map_err(|error| CopyError::Append(format!("{place}: {error}")))?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, open: &mut Open, slot: usize, field: &BulkField) -> Result<(), CopyError> {
+        let rounding = self.settings.rounding;
+        let field = field.clone();
+        match &mut open.body {
+            Body::Direct(place) if rounding == Rounding::None => *place = Some(field.bytes),
+            Body::Direct(place) => {
+                let work = move || little_endian(&rounded(&field, rounding));
+                *place = Some(on_a_thread(work).await?);
+            }
+            Body::Assembled(assembly) => {
+                let assembly = Arc::clone(assembly);
+                let work = move || lock(&assembly).put(slot, &rounded(&field, rounding));
+                let put = on_a_thread(work).await?;
+                put.map_err(|error| CopyError::Scratch(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes and writes what has come of a block; what has not is noted first.
+    async fn finish(self: Arc<Self>, open: Open) -> Result<(), CopyError> {
+        let (target, fields) = self.target(&open.block)?;
+        self.note(target, fields, &open).await?;
+        let count = open.block.rows.len();
+        if open.failed.len() < count + open.block.pending.len() {
+            let (rows, columns) = fields.tile_grid();
+            let tiles = futures::stream::iter(0..rows * columns).map(|tile| {
+                let engine = Arc::clone(&self);
+                let source = match &open.body {
+                    Body::Direct(field) => Source::Field(field.clone().unwrap_or_default()),
+                    Body::Assembled(assembly) => Source::Assembly(Arc::clone(assembly)),
+                };
+                let key = fields.key(&open.block.at, (tile / columns, tile % columns));
+                let number = open.block.target;
+                async move {
+                    let permit = Arc::clone(&engine.cores).acquire_owned().await;
+                    let encoding = Arc::clone(&engine);
+                    let work = move || encoding.encode(number, &source, tile);
+                    let encoded = on_a_thread(work).await;
+                    drop(permit);
+                    let encoded = encoded??;
+                    engine.write(number, &key, encoded).await
+                }
+            });
+            let at_once = self.cores.available_permits().max(1);
+            tiles
+                .buffer_unordered(at_once)
+                .try_for_each(|()| async { Ok(()) })
+                .await?;
+        }
+        CopyProgress::add(&self.progress.done, count);
+        Ok(())
+    }
+
+    /// Writes the state where cells of a block are left as fill, or no longer are.
+    async fn note(&self, target: &Target, fields: &Fields, open: &Open) -> Result<(), CopyError> {
+        let mut state = self.state.lock().await;
+        let before = state.missing.clone();
+        for (_, _, linear) in &open.block.rows {
+            state.missing.remove(&cell_name(target, fields, *linear));
+        }
+        for (linear, reason) in &open.failed {
+            let cell = cell_name(target, fields, *linear);
+            state.missing.insert(cell, reason.clone());
+        }
+        CopyProgress::add(&self.progress.missing, open.failed.len());
+        // A hole is known before its chunk is there. One that closes is forgotten at the end: to try it again does no harm.
+        if state.missing.keys().any(|cell| !before.contains_key(cell)) {
+            state
+                .write(&self.storage, &self.settings.destination)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn encode(&self, number: usize, source: &Source, tile: usize) -> Result<Bytes, CopyError> {
+        let target = self.layout.targets.get(number);
+        let target = target.ok_or_else(|| CopyError::Internal("no such array".to_owned()))?;
+        let encoded = match source {
+            Source::Field(field) => target.encoder.encode(field),
+            Source::Assembly(assembly) => {
+                let values = lock(assembly).take(tile);
+                let values = values.map_err(|error| CopyError::Scratch(error.to_string()))?;
+                if cfg!(target_endian = "little") {
+                    target.encoder.encode(bytemuck::cast_slice(&values))
+                } else {
+                    target.encoder.encode(&little_endian(&values))
+                }
+            }
+        };
+        encoded.map_err(|error| CopyError::Layout(error.into()))
+    }
+
+    async fn write(&self, number: usize, key: &str, bytes: Bytes) -> Result<(), CopyError> {
+        let path = self
+            .layout
+            .targets
+            .get(number)
+            .map(|target| target.path.as_str());
+        let name = format!("/{}/{key}", path.unwrap_or_default());
+        let place = self.settings.destination.with_suffix(&name);
+        CopyProgress::add(&self.progress.written, bytes.len());
+        self.storage.put_unsettled(&place, bytes).await?;
+        Ok(())
+    }
+}
+
+/// Where the values of a tile are.
+enum Source {
+    Field(Bytes),
+    Assembly(Arc<Mutex<Assembly>>),
+}
+
+/// A cell as it is named in the state, the report and the attributes: `t2m[3,0]`.
+fn cell_name(target: &Target, fields: &Fields, linear: u64) -> String {
+    let at = chunk_positions(linear, &fields.lead);
+    let at: Vec<String> = at.iter().map(u64::to_string).collect();
+    format!("{}[{}]", target.path, at.join(","))
+}
+
+/// Little-endian bytes as values.
+fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
+    if cfg!(target_endian = "little")
+        && let Ok(values) = bytemuck::try_cast_slice(bytes)
+    {
+        return Cow::Borrowed(values);
+    }
+    let (items, _) = bytes.as_chunks::<4>();
+    Cow::Owned(items.iter().map(|item| f32::from_le_bytes(*item)).collect())
+}
+
+/// Values as little-endian bytes.
+fn little_endian(values: &[f32]) -> Bytes {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    bytes.collect::<Vec<u8>>().into()
+}
+
+/// The values of a field, rounded as asked.
+fn rounded(field: &BulkField, rounding: Rounding) -> Cow<'_, [f32]> {
+    let mut values = values(&field.bytes);
+    if let Some(bits) = rounding.bits(&values, field.step) {
+        round(values.to_mut(), bits);
+    }
+    values
+}
+
+/// Runs what takes a while on a thread for such work.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CopyError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| CopyError::Internal(error.to_string()))
+}
+
+/// Messages in groups that fit into a limit of bytes.
+fn groups(places: &[MessagePlace], limit: u64) -> Vec<Range<usize>> {
+    let mut groups = Vec::new();
+    let (mut from, mut bytes) = (0, 0_u64);
+    for (at, place) in places.iter().enumerate() {
+        if at > from && bytes + place.memory_bytes > limit {
+            groups.push(from..at);
+            (from, bytes) = (at, 0);
+        }
+        bytes += place.memory_bytes;
+    }
+    if from < places.len() {
+        groups.push(from..places.len());
+    }
+    groups
+}
+
+fn joined(
+    done: Option<Result<Result<(), CopyError>, tokio::task::JoinError>>,
+) -> Result<(), CopyError> {
+    match done {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(CopyError::Internal(error.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,34 @@
+//! `gribfs copy`: a store of the mount, or part of it, streamed into a real compressed Zarr.
+//!
+//! What is written is what the mount shows: the same model ([`StoreView`](crate::slices::StoreView)) gives names, axes, coordinates and
+//! attributes, with other chunks and a codec. A *block* is what fills output chunks that lie on top of each other on the grid: of
+//! `time=24,latitude=256` all messages of 24 times. Each message belongs to one block of an array, so it is fetched and decoded once
+//! whatever the chunks are; blocks wait in memory, or on disk where they are larger than the budget allows.
+//!
+//! Order of writing, so that a destination never looks complete before it is: the state document, chunks, then the metadata, of which the
+//! root's comes last, then the state document goes.
+//!
+//! Knows rows, stores and chunks. Knows no GRIB and no paths of a mount. The C library of Blosc is named here and nowhere else.
+
+mod append;
+mod block;
+mod blosc;
+mod codec;
+mod documents;
+mod engine;
+mod job;
+mod layout;
+mod plan;
+mod report;
+mod round;
+mod settings;
+mod shard;
+mod state;
+
+pub use codec::{Codec, CodecError};
+pub use job::Copy;
+pub use layout::LayoutError;
+pub use report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
+pub use round::{Rounding, RoundingError};
+pub use settings::{CopySettings, Lengths, lengths};
+pub use state::STATE;
