@@ -1,7 +1,7 @@
 //! Files that change, as they were when they were opened: whoever reads one in pieces gets pieces of one text.
 //!
-//! `status.json` is made anew twice a second. Without this a reader whose second piece came after that got the end of another
-//! document behind the beginning of the first.
+//! `status.json` is made anew whenever it is asked for. Without this a reader's second piece was the end of another document behind the
+//! beginning of the first.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,5 @@
 //! The tree of a mounted table.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
@@ -31,8 +30,6 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const BRIEFLY: Duration = Duration::from_secs(1);
 /// How long it may believe that a run is not there which may come any moment: short, but it spares asking twice for one open.
 const AT_ONCE: Duration = Duration::from_millis(50);
-/// How old a status document may be.
-const STATUS_AGE: Duration = Duration::from_millis(500);
 
 /// Settings of a tree.
 #[derive(Clone, Debug)]
@@ -59,8 +56,6 @@ pub struct MountTree {
     collections: Collections,
     stores: Stores,
     tables: Mutex<Tables>,
-    /// Documents of `.gribfs/` as last made: a reader's pieces come from one.
-    documents: Mutex<HashMap<Place, (Clock, Bytes)>>,
     usage: Usage,
     mounted: Clock,
     totals: (u64, u64),
@@ -79,7 +74,6 @@ impl MountTree {
             collections: Collections::new(collection, config.follow),
             stores: Stores::new(),
             tables: Mutex::new(tables),
-            documents: Mutex::default(),
             usage: Usage::default(),
             mounted: Clock::now(),
             config,
@@ -156,32 +150,24 @@ impl MountTree {
         metrics(self.reader.as_ref(), self.mounted.elapsed())
     }
 
-    /// A document of `.gribfs/`: a new one if it is wanted fresh and the last is not.
-    pub(super) fn document(&self, place: Place, fresh: bool) -> Bytes {
-        let mut documents = lock(&self.documents);
-        match documents.get(&place) {
-            Some((at, bytes)) if !fresh || at.elapsed() < STATUS_AGE => bytes.clone(),
-            Some(_) | None => {
-                let up = self.mounted.elapsed();
-                let text = if place == Place::MetricsFile {
-                    self.metrics()
-                } else {
-                    let tables = lock(&self.tables).clone();
-                    let source = &self.config.source;
-                    status(
-                        source,
-                        &self.collections,
-                        &tables,
-                        &self.reader,
-                        &self.usage,
-                        up,
-                    )
-                };
-                let bytes = Bytes::from(text);
-                documents.insert(place, (Clock::now(), bytes.clone()));
-                bytes
-            }
-        }
+    /// A document of `.gribfs/`, as of now.
+    pub(super) fn document(&self, place: Place) -> Bytes {
+        let up = self.mounted.elapsed();
+        let text = if place == Place::MetricsFile {
+            self.metrics()
+        } else {
+            let tables = lock(&self.tables).clone();
+            let source = &self.config.source;
+            status(
+                source,
+                &self.collections,
+                &tables,
+                &self.reader,
+                &self.usage,
+                up,
+            )
+        };
+        Bytes::from(text)
     }
 
     fn directory(&self, inode: Inode, ttl: Duration) -> Attributes {
@@ -232,7 +218,7 @@ impl MountTree {
         Ok(match place {
             Place::Latest => self.file(inode, self.latest(address.node)?.len() as u64, false),
             Place::StatusFile | Place::MetricsFile => {
-                self.file(inode, self.document(place, true).len() as u64, false)
+                self.file(inode, self.document(place).len() as u64, false)
             }
             Place::Root
             | Place::Runs

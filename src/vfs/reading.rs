@@ -35,7 +35,7 @@ impl MountTree {
     pub(super) fn read_above(&self, address: Address, offset: u64, size: usize) -> Option<Answer> {
         let bytes = match Place::of(address.local)? {
             Place::Latest => Bytes::from(self.latest(address.node).ok()?),
-            place @ (Place::StatusFile | Place::MetricsFile) => self.document(place, false),
+            place @ (Place::StatusFile | Place::MetricsFile) => self.document(place),
             Place::Root
             | Place::Runs
             | Place::Leads

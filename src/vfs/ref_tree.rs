@@ -4,7 +4,7 @@
 //! bytes are handed on as they are.
 
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
@@ -24,8 +24,6 @@ use crate::zarr::key::ChunkKeys;
 /// How long the kernel may keep what never changes, and the rest.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const BRIEFLY: Duration = Duration::from_secs(1);
-/// How old a status document may be.
-const STATUS_AGE: Duration = Duration::from_millis(500);
 
 const LOCAL_BITS: u32 = 43;
 /// Local numbers below this are documents; the rest are chunks or files.
@@ -42,8 +40,6 @@ pub struct RefTree {
     source: String,
     modified_seconds: i64,
     mounted: Clock,
-    /// The files of `.gribfs` as last made: a reader's pieces come from one.
-    status: Mutex<[Option<(Clock, Bytes)>; STATUS_FILES.len()]>,
     usage: Usage,
     totals: (u64, u64),
 }
@@ -84,7 +80,6 @@ impl RefTree {
             source,
             modified_seconds,
             mounted: Clock::now(),
-            status: Mutex::default(),
             usage: Usage::default(),
             totals: (bytes, files),
         }
@@ -164,7 +159,7 @@ impl RefTree {
             Item::Chunk { size, .. } => (NodeKind::File, *size, FOREVER, true),
             Item::Status(file) => (
                 NodeKind::File,
-                self.document(*file, true).len() as u64,
+                self.document(*file).len() as u64,
                 Duration::ZERO,
                 false,
             ),
@@ -185,25 +180,13 @@ impl RefTree {
         metrics(self.reader.as_ref(), self.mounted.elapsed())
     }
 
-    /// A file of `.gribfs`: a new one if it is wanted fresh and the last is not.
-    fn document(&self, file: usize, fresh: bool) -> Bytes {
-        let mut kept = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = kept.get_mut(file) else {
-            return Bytes::new();
-        };
-        if let Some((at, bytes)) = &*kept
-            && (!fresh || at.elapsed() < STATUS_AGE)
-        {
-            return bytes.clone();
-        }
-        let text = if file == 0 {
+    /// A file of `.gribfs`, as of now.
+    fn document(&self, file: usize) -> Bytes {
+        Bytes::from(if file == 0 {
             self.status()
         } else {
             self.metrics()
-        };
-        let bytes = Bytes::from(text);
-        *kept = Some((Clock::now(), bytes.clone()));
-        bytes
+        })
     }
 
     fn status(&self) -> String {
@@ -469,9 +452,7 @@ impl Tree for RefTree {
         match self.item(inode) {
             None | Some(Item::Directory) => lost(),
             Some(Item::Document(bytes)) => Answer::Now(Ok(slice(bytes, offset, size))),
-            Some(Item::Status(file)) => {
-                Answer::Now(Ok(slice(&self.document(file, false), offset, size)))
-            }
+            Some(Item::Status(file)) => Answer::Now(Ok(slice(&self.document(file), offset, size))),
             Some(Item::Chunk { size: whole, .. }) if offset >= whole => {
                 Answer::Now(Ok(Bytes::new()))
             }
