@@ -31,6 +31,9 @@ const MEMORY_AT_MOST: u64 = 4 << 30;
 /// The default where the machine does not tell how much memory it has.
 const MEMORY_OTHERWISE: u64 = 1 << 30;
 
+/// Open files where the system does not tell: the usual least.
+const OPEN_FILES_OTHERWISE: usize = 1024;
+
 /// Bytes that a mount may use for messages and fields by default: a quarter of the machine's memory, or of what its control group
 /// allows if that is less, and at most 4 GiB.
 #[must_use]
@@ -74,6 +77,29 @@ fn control_group_memory() -> Option<u64> {
             .min()
     });
     limits.min()
+}
+
+/// The number of files that may be open, raised first to what the user's hard limit allows: tables are held open.
+#[cfg(unix)]
+#[must_use]
+pub fn open_files_limit() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Refused where it already is as high as it may be.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let current = getrlimit(Resource::Nofile).current;
+    current
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(OPEN_FILES_OTHERWISE)
+}
+
+/// Other systems do not tell.
+#[cfg(not(unix))]
+#[must_use]
+pub fn open_files_limit() -> usize {
+    OPEN_FILES_OTHERWISE
 }
 
 /// Reads a number of bytes: `256M`, `1.5GiB`, `4000000`. A unit of one letter counts in 1024, as memory is counted.

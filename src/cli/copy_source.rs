@@ -12,7 +12,6 @@ use super::{Failure, load_failure};
 use crate::config;
 use crate::dataset::archive::{RowSource, rows_of};
 use crate::dataset::{Archive, Collection};
-use crate::fuse::open_files_limit;
 use crate::location::Location;
 use crate::scan::{Library, SaveError};
 use crate::slices::SliceKind;
@@ -105,7 +104,7 @@ pub(super) fn open(
             (Archive::of_table(Arc::clone(&table)), rows_of(table))
         }
         super::refs::Opened::Other => {
-            let most_open = open_files_limit() / 2;
+            let most_open = config::open_files_limit() / 2;
             let handle = runtime.handle().clone();
             let library = Library::new(source.clone(), storage.clone(), handle, most_open);
             let found = runtime

@@ -20,7 +20,6 @@ macro_rules! say {
     };
 }
 
-#[cfg(feature = "fuse")]
 mod allocator;
 mod copy;
 mod copy_raw;

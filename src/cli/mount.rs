@@ -18,9 +18,7 @@ use crate::config::{self, StorageSettings};
 use crate::dataset::archive::{RowSource, rows_of};
 use crate::dataset::{Archive, Collection};
 use crate::fuse::daemon::{self, DaemonError};
-use crate::fuse::{
-    Ended, MountConfig, MountError, Session, Signals, is_passed, mount, open_files_limit, options,
-};
+use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, is_passed, mount, options};
 use crate::location::Location;
 use crate::scan::{Found, Library, SaveError, TableWatch};
 use crate::storage::Storage;
@@ -381,7 +379,7 @@ fn tree(
         partial: args.partial,
     });
     let handle = runtime.handle().clone();
-    let most_open = open_files_limit() / 2;
+    let most_open = config::open_files_limit() / 2;
     let library = Library::new(source.clone(), storage.clone(), handle.clone(), most_open);
     // From here on, so that nothing that comes meanwhile is missed.
     let watch = follow.map(|_| TableWatch::new(source));

@@ -81,7 +81,7 @@ const HOUSE: &[Rule] = &[
     ),
     // edge: humans and the kernel
     ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
-    ("config", &["location", "storage"], &[]),
+    ("config", &["location", "storage"], &["rustix"]),
     (
         "telemetry",
         &[],
