@@ -232,16 +232,19 @@ impl RefReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
+        // One lock at a time: flights that land take several.
+        let in_flight = lock(&self.shared.flights).len() as u64;
+        let cached_bytes = lock(&self.source.cache).bytes();
         let failures = lock(&self.shared.failures);
         let (memory_bytes, memory_peak_bytes) = self.source.budget.used();
         Statistics {
             hits: self.hits.load(Ordering::Relaxed),
             fields: self.shared.chunks.load(Ordering::Relaxed),
             failures: failures.total(),
-            cached_bytes: lock(&self.source.cache).bytes(),
+            cached_bytes,
             memory_bytes,
             memory_peak_bytes,
-            in_flight: lock(&self.shared.flights).len() as u64,
+            in_flight,
             recent_failures: failures.recent(),
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             ..Statistics::default()
