@@ -123,6 +123,8 @@ pub struct StorageSettings {
     pub mirrors: Vec<String>,
     /// Seconds for one read, retries included.
     pub timeout_seconds: f64,
+    /// Most bytes to read in all.
+    pub max_bytes: Option<u64>,
 }
 
 /// Why storage flags make no sense.
@@ -160,6 +162,7 @@ impl StorageSettings {
             endpoint_url: self.endpoint_url.clone(),
             requester_pays: self.requester_pays,
             max_requests: self.max_requests,
+            max_bytes_in_all: self.max_bytes,
             timeout,
             stall_timeout: defaults.stall_timeout.min(timeout),
             ..defaults

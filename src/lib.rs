@@ -11,6 +11,7 @@ compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"")
 pub mod cli;
 pub mod config;
 pub mod dataset;
+#[cfg(feature = "fuse")]
 pub mod fuse;
 pub mod grib;
 pub mod index;

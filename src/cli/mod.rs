@@ -3,6 +3,15 @@
 //! Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage. They are decided here and in `main.rs` alone.
 
 #![expect(clippy::print_stderr, reason = "the one module that talks to people")]
+#![cfg_attr(
+    not(feature = "fuse"),
+    allow(
+        dead_code,
+        unused_variables,
+        clippy::allow_attributes,
+        reason = "some of what commands share is for mounts alone"
+    )
+)]
 
 /// Prints a line on standard output. Whoever reads it may stop (`gribfs info T | head`): that is no failure.
 macro_rules! say {
@@ -11,28 +20,49 @@ macro_rules! say {
     };
 }
 
+#[cfg(feature = "fuse")]
 mod allocator;
+#[cfg(feature = "fuse")]
 mod demo;
+#[cfg(feature = "fuse")]
 mod demo_archive;
+#[cfg(feature = "fuse")]
+mod doctor;
 mod export;
+#[cfg(feature = "fuse")]
 mod follow;
+mod generate;
 mod index;
 mod info;
 mod info_set;
+#[cfg(feature = "fuse")]
+mod list;
+#[cfg(feature = "fuse")]
+mod log_signals;
+#[cfg(feature = "fuse")]
 mod mount;
+#[cfg(feature = "fuse")]
+mod mount_options;
 mod output;
 mod refs;
 mod selection;
+#[cfg(feature = "fuse")]
 mod umount;
 mod verify;
 mod view;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+#[cfg(feature = "fuse")]
+use clap::CommandFactory as _;
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "fuse")]
+use self::mount_options::{Called, Longs};
 use crate::config::StorageSettings;
 use crate::scan::SaveError;
+use crate::telemetry::{self, Log};
 
 /// Shows weather archives (GRIB2 in clouds, on HTTP servers or on disk) as Zarr.
 #[derive(Debug, Parser)]
@@ -58,9 +88,17 @@ enum Command {
     /// Build or extend an index table from the index files beside GRIB files
     Index(index::IndexArgs),
     /// Mount a table or a reference set at a directory
+    #[cfg(feature = "fuse")]
     Mount(mount::MountArgs),
     /// Unmount a directory
+    #[cfg(feature = "fuse")]
     Umount(umount::UmountArgs),
+    /// Show what is mounted, and whether it is served
+    #[cfg(feature = "fuse")]
+    List(list::ListArgs),
+    /// Look at this machine, its credentials and sources: what works, and what to do about the rest
+    #[cfg(feature = "fuse")]
+    Doctor(doctor::DoctorArgs),
     /// Tell what is in a table or a reference set
     Info(info::InfoArgs),
     /// Write references to a slice of a table for programs that read kerchunk's formats
@@ -68,7 +106,11 @@ enum Command {
     /// Check references against the archive: what is dead, stale, wrong or unreadable
     Verify(verify::VerifyArgs),
     /// Make a small forecast archive, index it, mount it, and show how to read it
+    #[cfg(feature = "fuse")]
     Demo(demo::DemoArgs),
+    /// Write manual pages and shell completions
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
 }
 
 /// Flags of storage, common to all commands that read archives.
@@ -108,6 +150,7 @@ impl StorageArgs {
             max_requests: self.max_requests,
             mirrors: self.mirror.clone(),
             timeout_seconds: self.timeout,
+            max_bytes: None,
         }
     }
 }
@@ -137,23 +180,92 @@ impl Failure {
     }
 }
 
+/// How this process was started.
+struct Invocation {
+    /// The arguments, the program's name first, as a shell would have given them.
+    arguments: Vec<OsString>,
+    /// The log, started.
+    log: Log,
+}
+
+/// Whether the log goes elsewhere than to a terminal.
+#[cfg(feature = "fuse")]
+fn logs_elsewhere(command: &Command) -> bool {
+    matches!(command, Command::Mount(args) if args.logs_elsewhere())
+}
+
+#[cfg(not(feature = "fuse"))]
+fn logs_elsewhere(_command: &Command) -> bool {
+    false
+}
+
+/// The command line, read; where mount(8) called, what it means. None if there is nothing to do.
+#[cfg(feature = "fuse")]
+fn command_line() -> Result<Option<(Cli, Vec<OsString>)>, String> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let longs = Longs::of(Cli::command());
+    match mount_options::called(&arguments, &longs)? {
+        Called::Plainly => {}
+        Called::AsHelper(meant) => arguments = meant,
+        Called::ForShow => return Ok(None),
+    }
+    let cli = Cli::parse_from(&arguments);
+    let words = if let Command::Mount(args) = &cli.command {
+        args.words()
+    } else {
+        Vec::new()
+    };
+    if words.is_empty() {
+        return Ok(Some((cli, arguments)));
+    }
+    let meant = mount_options::with_flags(&arguments, &words, &longs)?;
+    Ok(Some((Cli::parse_from(meant), arguments)))
+}
+
+#[cfg(not(feature = "fuse"))]
+#[expect(clippy::unnecessary_wraps, reason = "as with mounts")]
+fn command_line() -> Result<Option<(Cli, Vec<OsString>)>, String> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    Ok(Some((Cli::parse_from(&arguments), arguments)))
+}
+
 /// Runs the program on its arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, arguments) = match command_line() {
+        Ok(Some(read)) => read,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(wrong) => {
+            eprintln!("gribfs: {wrong}");
+            return ExitCode::from(2);
+        }
+    };
     let verbosity = i8::try_from(cli.verbose)
         .unwrap_or(i8::MAX)
         .saturating_sub(i8::try_from(cli.quiet).unwrap_or(i8::MAX));
     let filter = std::env::var("GRIBFS_LOG").or_else(|_| std::env::var("RUST_LOG"));
-    crate::telemetry::start(verbosity, filter.ok().as_deref());
+    let log = telemetry::start(
+        verbosity,
+        filter.ok().as_deref(),
+        logs_elsewhere(&cli.command),
+    );
+    let started = Invocation { arguments, log };
     let done = match cli.command {
         Command::Index(args) => index::run(&args),
-        Command::Mount(args) => mount::run(&args),
+        #[cfg(feature = "fuse")]
+        Command::Mount(args) => mount::run(&args, &started),
+        #[cfg(feature = "fuse")]
         Command::Umount(args) => umount::run(&args),
+        #[cfg(feature = "fuse")]
+        Command::List(args) => list::run(&args),
+        #[cfg(feature = "fuse")]
+        Command::Doctor(args) => doctor::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),
+        #[cfg(feature = "fuse")]
         Command::Demo(args) => demo::run(&args),
+        Command::Generate(args) => generate::run(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -1,6 +1,5 @@
 //! `gribfs mount`: a table or a reference set at a directory, in the background once it answers.
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,21 +8,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::follow::keep_up;
+use super::list::read_status;
+use super::mount_options::behind_subcommand;
+use super::output::count_text;
 use super::selection::SelectionArgs;
 use super::view::ViewArgs;
-use super::{Failure, StorageArgs, load_failure, runtime};
-use crate::config;
+use super::{Failure, Invocation, StorageArgs, load_failure, log_signals, runtime};
+use crate::config::{self, StorageSettings};
 use crate::dataset::archive::{RowSource, rows_of};
 use crate::dataset::{Archive, Collection};
 use crate::fuse::daemon::{self, DaemonError};
 use crate::fuse::{
-    Ended, MountConfig, MountError, Session, Signals, mount, open_files_limit, options,
+    Ended, MountConfig, MountError, Session, Signals, is_passed, mount, open_files_limit, options,
 };
 use crate::location::Location;
 use crate::scan::{Found, Library, SaveError, TableWatch};
 use crate::storage::Storage;
 use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig, RefConfig};
-use crate::telemetry::endpoint;
+use crate::telemetry::{self, Log, endpoint};
 use crate::time::Instant;
 use crate::vfs::tree::Tree;
 use crate::vfs::{Follow, MountTree, RefTree, TreeConfig};
@@ -47,12 +49,15 @@ pub(super) struct MountArgs {
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options, comma separated (`allow_other`, uid=N, gid=N, ...)
+    /// Mount options, comma separated: `allow_other`, uid=N, gid=N, umask=N, ..., and the flags below without their dashes
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Memory for messages and fields, in flight and kept [default: a quarter of the machine's, at most 4G]
     #[arg(long, value_name = "BYTES", value_parser = config::byte_count)]
     memory: Option<u64>,
+    /// Most bytes to read from the archive in all; then reads fail with EDQUOT (a walk through everything is stopped)
+    #[arg(long, value_name = "BYTES", value_parser = config::byte_count)]
+    max_bytes: Option<u64>,
     /// Fields fetched at most ahead of a reader that walks along an axis; 0 for none
     #[arg(long, value_name = "N", default_value_t = ReaderConfig::default().look_ahead)]
     look_ahead: usize,
@@ -71,6 +76,12 @@ pub(super) struct MountArgs {
     /// Where a message is not where its index says: search for it in its file, or fail
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     on_stale: StaleArg,
+    /// Read past the kernel's page cache: for programs that read each chunk once, with large buffers; slow with small ones
+    #[arg(long)]
+    direct_io: bool,
+    /// Log to the end of this file (SIGUSR1 opens it anew). Default: in the background the system's log, else standard error
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
     /// Started by `gribfs mount` itself
     #[arg(long, hide = true)]
     in_background: bool,
@@ -101,27 +112,60 @@ enum StaleArg {
     Fail,
 }
 
-pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
+impl MountArgs {
+    /// The words of all `-o`.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.options
+            .iter()
+            .flat_map(|text| options::split(text))
+            .collect()
+    }
+
+    /// Whether the log goes elsewhere than to a terminal.
+    pub(super) fn logs_elsewhere(&self) -> bool {
+        self.in_background || self.log_file.is_some()
+    }
+}
+
+pub(super) fn run(args: &MountArgs, invocation: &Invocation) -> Result<u8, Failure> {
     if args.foreground {
-        return serve(args, None);
+        return serve(args, &invocation.log, None);
     }
     if args.in_background {
         let child = daemon::Child::begin()
             .map_err(|error| Failure::failed(format!("cannot go into the background: {error}")))?;
-        return serve(args, Some(child));
+        return serve(args, &invocation.log, Some(child));
     }
     check_mountpoint(&args.directory)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
-    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    arguments.push("--in-background".into());
-    let started = daemon::spawn(&program, arguments, daemon::START_DEADLINE);
+    let arguments = behind_subcommand(&invocation.arguments, vec!["--in-background".into()]);
+    let started = daemon::spawn(
+        &program,
+        arguments.into_iter().skip(1),
+        daemon::START_DEADLINE,
+    );
     started.map_err(|error| daemon_failure(&error))?;
+    tell(args);
+    Ok(0)
+}
+
+/// Says where the mount is, what it shows and how it ends.
+fn tell(args: &MountArgs) {
+    if is_passed(&args.directory) {
+        let at = args.directory.display();
+        say!("{} is mounted at {at}", args.source);
+        say!("  unmount  where it was mounted, by whoever passed the descriptor");
+        return;
+    }
     let shown = args
         .directory
         .canonicalize()
         .unwrap_or_else(|_| args.directory.clone());
     say!("{} is mounted at {}", args.source, shown.display());
+    if let Some(summary) = summary(&shown) {
+        say!("  shows    {summary}");
+    }
     // A reference set shows its own hierarchy at the root.
     let best = shown.join("best_available.zarr");
     let store = if best.is_dir() || args.follow {
@@ -130,14 +174,43 @@ pub(super) fn run(args: &MountArgs) -> Result<u8, Failure> {
         shown.clone()
     };
     say!("  read     xarray.open_zarr(\"{}\")", store.display());
+    let log = match &args.log_file {
+        Some(path) => path.display().to_string(),
+        None if Path::new(telemetry::SYSTEM_LOG).exists() => "the system's, as gribfs".to_owned(),
+        None => format!(
+            "nowhere: there is no {} here, see --log-file",
+            telemetry::SYSTEM_LOG
+        ),
+    };
+    say!("  log      {log}");
     say!("  unmount  gribfs umount {}", shown.display());
-    Ok(0)
+}
+
+/// What a mount says of itself in its status file: `3 runs (2026-11-22T00 to 2026-11-22T12), 12 arrays`.
+fn summary(mounted: &Path) -> Option<String> {
+    let status = read_status(mounted)?;
+    let arrays = count_text(status.get("arrays")?.as_u64()?, "array");
+    let runs: Vec<&str> = status
+        .get("runs")
+        .and_then(|runs| runs.as_array())
+        .into_iter()
+        .flatten()
+        .filter_map(|run| run.as_str())
+        .collect();
+    Some(match runs.as_slice() {
+        [] => arrays,
+        [run] => format!("{arrays} of the run {run}"),
+        [first, .., last] => {
+            let count = count_text(runs.len() as u64, "run");
+            format!("{arrays} of {count}, {first} to {last}")
+        }
+    })
 }
 
 /// What can be said of the directory before anything is started.
 fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
     match std::fs::metadata(directory) {
-        Ok(found) if !found.is_dir() => Err(Failure::usage(format!(
+        Ok(found) if !found.is_dir() && !is_passed(directory) => Err(Failure::usage(format!(
             "mount point {} is not a directory",
             directory.display()
         ))),
@@ -146,12 +219,20 @@ fn check_mountpoint(directory: &Path) -> Result<(), Failure> {
 }
 
 /// Mounts and serves; tells `child`'s parent how the start went.
-fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> {
+fn serve(args: &MountArgs, log: &Log, child: Option<daemon::Child>) -> Result<u8, Failure> {
     super::allocator::give_back();
     let runtime = runtime()?;
-    let started = start(args, &runtime);
+    let started = log_to_file(args, log).and_then(|()| {
+        log_signals::listen(runtime.handle(), log)
+            .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+        start(args, &runtime)
+    });
     let (session, signals) = match (started, child) {
         (Ok(running), Some(child)) => {
+            if args.log_file.is_none() {
+                // Without one the log ends here, as the parent says.
+                drop(log.to_system());
+            }
             child.ready(None).map_err(|error| {
                 Failure::failed(format!("nobody waits for this mount: {error}"))
             })?;
@@ -189,11 +270,25 @@ fn serve(args: &MountArgs, child: Option<daemon::Child>) -> Result<u8, Failure> 
     }
 }
 
+/// Turns the log to the file that is wanted, whose path is against the directory that a background process leaves.
+fn log_to_file(args: &MountArgs, log: &Log) -> Result<(), Failure> {
+    let Some(path) = &args.log_file else {
+        return Ok(());
+    };
+    let here = config::working_directory().unwrap_or_default();
+    log.to_file(&here.join(path))
+        .map_err(|error| Failure::usage(format!("--log-file {}: {error}", path.display())))
+}
+
 fn start(
     args: &MountArgs,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(Session, Signals), Failure> {
-    let storage = args.storage.settings().storage().map_err(Failure::usage)?;
+    let settings = StorageSettings {
+        max_bytes: args.max_bytes,
+        ..args.storage.settings()
+    };
+    let storage = settings.storage().map_err(Failure::usage)?;
     let source = config::location(&args.source).map_err(Failure::usage)?;
     let signals = Signals::listen(runtime.handle())
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
@@ -204,12 +299,10 @@ fn start(
     };
     mount_config.read_deadline = Duration::try_from_secs_f64(args.storage.timeout + 5.0)
         .unwrap_or(mount_config.read_deadline);
-    for option in args.options.iter().flat_map(|text| options::split(text)) {
-        if !mount_config.apply(&option).map_err(Failure::usage)? {
-            return Err(Failure::usage(format!(
-                "mount option `{option}` is not known"
-            )));
-        }
+    mount_config.direct_io = args.direct_io;
+    for word in args.words() {
+        // What it does not know has become a flag by now.
+        mount_config.apply(&word).map_err(Failure::usage)?;
     }
     let session = mount(
         tree,

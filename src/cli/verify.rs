@@ -259,6 +259,7 @@ async fn table(reader: &FieldReader, table: &Table, sample: Option<u64>) -> Repo
                 FailureKind::Changed => "stale",
                 FailureKind::Invalid => "wrong",
                 FailureKind::Pending => "broken",
+                FailureKind::Spent => "dead",
                 FailureKind::Internal => "internal",
             };
             (word.to_owned(), failure.message)

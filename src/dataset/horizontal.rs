@@ -87,7 +87,7 @@ pub struct Horizontal {
     pub coordinates: Vec<HorizontalCoordinate>,
     /// Names of the coordinates that are no dimensions: for the `coordinates` attribute.
     pub auxiliary: Vec<String>,
-    /// Attributes of the CF grid mapping, where the axes are not latitude and longitude themselves.
+    /// Attributes of the CF grid mapping (of plain latitudes and longitudes too: the figure of the earth), where the grid has one.
     pub mapping: Option<Vec<(String, Value)>>,
 }
 
@@ -153,7 +153,7 @@ impl Horizontal {
                 });
             }
         }
-        let mapping = (coordinates.has_locations && !coordinates.mapping.is_empty()).then(|| {
+        let mapping = (!coordinates.mapping.is_empty()).then(|| {
             coordinates
                 .mapping
                 .iter()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fuser::{FopenFlags, INodeNo, ReplyData, ReplyDirectory, RequestId};
+use fuser::{FileHandle, FopenFlags, INodeNo, ReplyData, ReplyDirectory, RequestId};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -23,8 +23,9 @@ use tracing::{Instrument as _, debug, debug_span, error};
 use super::answer::{Look, Wanted, file_type, panic_text, reply_read};
 use super::errno;
 use super::failure_log::FailureLog;
+use super::snapshots::{STATELESS, Snapshots};
 use crate::vfs::tree::{
-    Answer, Attributes, FailureKind, Inode, Missing, NodeKind, ReadFailure, Tree,
+    Answer, Attributes, FailureKind, Inode, Missing, NodeKind, ReadFailure, Tree, Usage,
 };
 
 /// Offsets of a listing before the tree's own entries: `.` and `..`.
@@ -45,6 +46,8 @@ pub(super) struct Adapter {
     pub(super) read_deadline: Duration,
     /// Failed reads, once each.
     pub(super) failures: Arc<FailureLog>,
+    /// Files that change, as they were opened.
+    pub(super) snapshots: Arc<Snapshots>,
 }
 
 /// Runs the body of a callback; a panic in it is logged and goes no further.
@@ -124,6 +127,17 @@ impl Adapter {
         }
     }
 
+    /// The handle of a file: of one that changes, of what it says now.
+    pub(super) fn handle(&self, node: &Attributes) -> FileHandle {
+        if node.immutable {
+            return STATELESS;
+        }
+        match self.ask(node.inode, 0, usize::MAX) {
+            Answer::Now(Ok(text)) => self.snapshots.keep(text),
+            Answer::Now(Err(_)) | Answer::Later(_) => STATELESS,
+        }
+    }
+
     /// Fills a listing from `offset` on: 0 is `.`, 1 is `..`, then the tree's own offsets follow.
     pub(super) fn list(
         &self,
@@ -148,7 +162,7 @@ impl Adapter {
                 INodeNo(entry.inode),
                 next,
                 file_type(entry.kind),
-                &entry.name,
+                entry.name,
             );
             !full
         })
@@ -165,6 +179,7 @@ impl Adapter {
     pub(super) fn answer_read(
         &self,
         request: RequestId,
+        pid: u32,
         inode: INodeNo,
         offset: u64,
         size: u32,
@@ -180,7 +195,23 @@ impl Adapter {
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let wanted = Wanted { file, offset, size };
+        let usage = self.tree.usage();
+        if let Some(usage) = usage.filter(|_| file.immutable) {
+            usage.note(pid, wanted.expected());
+        }
         match self.ask(inode.0, offset, size) {
+            // Whoever looks into the log wants to know who it was.
+            Answer::Now(Err(spent)) if spent.kind == FailureKind::Spent => {
+                let greatest = usage.and_then(Usage::greatest);
+                let message = match greatest {
+                    Some(greatest) => {
+                        format!("{}; most was asked for by {greatest}", spent.message)
+                    }
+                    None => spent.message.clone(),
+                };
+                let spent = ReadFailure { message, ..spent };
+                reply_read(&wanted, Err(spent), &self.failures, reply);
+            }
             Answer::Now(result) => reply_read(&wanted, result, &self.failures, reply),
             Answer::Later(future) => {
                 drop(entered);

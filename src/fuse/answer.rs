@@ -107,7 +107,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// How many bytes the answer must have.
-    fn expected(&self) -> u64 {
+    pub(super) fn expected(&self) -> u64 {
         let left = self.file.size.saturating_sub(self.offset);
         left.min(u64::try_from(self.size).unwrap_or(u64::MAX))
     }

@@ -114,9 +114,25 @@ impl Filesystem for Adapter {
                 return reply.error(refuse("open for writing", inode));
             }
             match own.tree.open(inode.0) {
-                Ok(node) => reply.opened(FileHandle(0), own.open_flags(&node)),
+                Ok(node) => reply.opened(own.handle(&node), own.open_flags(&node)),
                 Err(missing) => reply.error(errno::of_missing(missing)),
             }
+        });
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        fenced("release", inode, move || {
+            self.snapshots.release(handle);
+            reply.ok();
         });
     }
 
@@ -124,16 +140,19 @@ impl Filesystem for Adapter {
         &self,
         request: &Request,
         inode: INodeNo,
-        _handle: FileHandle,
+        handle: FileHandle,
         offset: u64,
         size: u32,
         _flags: OpenFlags,
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let id = request.unique();
+        if let Some(piece) = self.snapshots.read(handle, offset, size) {
+            return reply.data(&piece);
+        }
+        let (id, pid) = (request.unique(), request.pid());
         self.when_ready("read", inode, None, move |own| {
-            own.answer_read(id, inode, offset, size, reply);
+            own.answer_read(id, pid, inode, offset, size, reply);
         });
     }
 

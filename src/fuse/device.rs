@@ -60,6 +60,12 @@ pub(super) fn passed(mountpoint: &Path) -> Option<i32> {
     number.parse().ok().filter(|number| *number >= 0)
 }
 
+/// Whether a mount point is a descriptor, `/dev/fd/N`, on which the starting program mounts.
+#[must_use]
+pub fn is_passed(mountpoint: &Path) -> bool {
+    passed(mountpoint).is_some()
+}
+
 /// A descriptor of ours for the device that this process was started with.
 ///
 /// # Errors

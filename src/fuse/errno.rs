@@ -36,6 +36,7 @@ pub(super) fn of_failure(kind: FailureKind) -> Errno {
         FailureKind::Forbidden => Errno::EACCES,
         FailureKind::Changed => Errno::ESTALE,
         FailureKind::TimedOut => Errno::ETIMEDOUT,
+        FailureKind::Spent => Errno::EDQUOT,
     }
 }
 
@@ -60,6 +61,7 @@ pub(super) fn level(kind: FailureKind) -> Level {
         | FailureKind::Changed
         | FailureKind::TimedOut
         | FailureKind::Invalid
+        | FailureKind::Spent
         | FailureKind::Pending => Level::WARN,
         FailureKind::Internal => Level::ERROR,
     }
@@ -90,6 +92,7 @@ mod tests {
             FailureKind::TimedOut,
             FailureKind::Invalid,
             FailureKind::Pending,
+            FailureKind::Spent,
             FailureKind::Internal,
         ];
         for kind in &all {
@@ -100,6 +103,7 @@ mod tests {
                 | FailureKind::TimedOut
                 | FailureKind::Invalid
                 | FailureKind::Pending
+                | FailureKind::Spent
                 | FailureKind::Internal => {}
             }
         }
@@ -132,6 +136,7 @@ mod tests {
                 (Errno::ETIMEDOUT, Level::WARN),
                 (Errno::EIO, Level::WARN),
                 (Errno::EIO, Level::WARN),
+                (Errno::EDQUOT, Level::WARN),
                 (Errno::EIO, Level::ERROR),
             ]
         );

@@ -25,6 +25,7 @@
 mod adapter;
 mod answer;
 mod callbacks;
+mod checkup;
 pub mod daemon;
 mod device;
 mod errno;
@@ -32,14 +33,19 @@ mod error;
 mod failure_log;
 pub mod holders;
 mod limits;
+pub mod list;
 pub mod mounts;
 pub mod options;
 mod recover;
 pub mod session;
+mod snapshots;
 pub mod umount;
 
+pub use checkup::{Finding, Verdict, checkup};
+pub use device::is_passed;
 pub use error::MountError;
 pub use limits::open_files_limit;
+pub use list::{ListedMount, MountState, list};
 pub use options::MountConfig;
 pub use session::{Ended, Session, Signals, mount};
 pub use umount::{UmountError, umount};

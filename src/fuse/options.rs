@@ -96,7 +96,7 @@ impl MountConfig {
 /// Words that mean something to mount(8), systemd or the kernel's own defaults, and nothing more to a read-only mount
 /// without devices. mount(8) adds `rw` by itself, so it is no request for a writable mount.
 fn is_for_others(name: &str) -> bool {
-    const PASSED_OVER: [&str; 25] = [
+    const PASSED_OVER: [&str; 39] = [
         "ro",
         "rw",
         "defaults",
@@ -104,11 +104,15 @@ fn is_for_others(name: &str) -> bool {
         "noauto",
         "nofail",
         "_netdev",
+        "_rnetdev",
         "user",
         "users",
         "nouser",
+        "nousers",
         "owner",
+        "noowner",
         "group",
+        "nogroup",
         "dev",
         "nodev",
         "suid",
@@ -118,7 +122,17 @@ fn is_for_others(name: &str) -> bool {
         "dirsync",
         "atime",
         "noatime",
+        "diratime",
+        "nodiratime",
         "relatime",
+        "norelatime",
+        "strictatime",
+        "lazytime",
+        "nolazytime",
+        "nosymfollow",
+        "silent",
+        "helper",
+        "uhelper",
         "comment",
         "default_permissions",
         "subtype",
@@ -144,14 +158,17 @@ fn mask(option: &str, text: &str) -> Result<u16, MountError> {
         })
 }
 
-/// Splits the argument of `-o` at its commas; `\,` is a comma within a word.
+/// Splits the argument of `-o` at its commas; `\,` is a comma within a word, and so is one between `"`, as mount(8) has it.
 #[must_use]
 pub fn split(options: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut characters = options.chars().peekable();
+    let mut quoted = false;
     while let Some(character) = characters.next() {
         let escaped = character == '\\' && characters.next_if_eq(&',').is_some();
-        if character == ',' {
+        if character == '"' {
+            quoted = !quoted;
+        } else if character == ',' && !quoted {
             words.push(String::new());
         } else if let Some(word) = words.last_mut() {
             word.push(if escaped { ',' } else { character });
@@ -168,6 +185,10 @@ mod tests {
     #[test]
     fn words_are_split_at_commas_that_are_not_escaped() {
         assert_eq!(split(r"a,b=c\,d,,e\f,"), ["a", "b=c,d", r"e\f"]);
+        assert_eq!(
+            split(r#"ro,level="500,850",follow"#),
+            ["ro", "level=500,850", "follow"]
+        );
         assert!(split("").is_empty());
     }
 

@@ -39,7 +39,7 @@ pub(super) fn within<T: Send + 'static>(
 }
 
 /// Whether the error is that of a mount without a server.
-fn is_dead(error: &io::Error) -> bool {
+pub(super) fn is_dead(error: &io::Error) -> bool {
     [Errno::NOTCONN, Errno::CONNABORTED]
         .map(|errno| Some(errno.raw_os_error()))
         .contains(&error.raw_os_error())

@@ -153,6 +153,7 @@ pub fn mount(
             file_mode: config.file_mode,
             directory_mode: config.directory_mode,
         },
+        snapshots: Arc::default(),
         direct_io: config.direct_io,
         read_deadline: config.read_deadline,
     };

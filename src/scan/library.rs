@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::compact::{read_manifest, tables_of};
 use super::folder::{SUFFIX, file_in};
 use super::save::{SaveError, whole};
-use super::shelf::{AnySource, Shelf, StoredPart};
+use super::shelf::{AnySource, Shelf, State, StoredPart};
 use crate::dataset::archive::{Archive, Part, PartLayout, RowSource};
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage};
@@ -192,7 +192,7 @@ impl Library {
         } else {
             file_in(&self.source, &id.name)
         };
-        let pin = self.pin(&location);
+        let (pin, state) = (self.pin(&location), State::default());
         let known = manifest.and_then(|known| Some((known, known.manifest.find(id)?)));
         let (layout, runs, complete_runs, rows) = match known {
             Some((known, entry)) => (
@@ -202,7 +202,9 @@ impl Library {
                 entry.rows,
             ),
             None => {
-                let bytes = self.source_of(&location, id.size, pin.clone()).await?;
+                let bytes = self
+                    .source_of(&location, id.size, pin.clone(), &state)
+                    .await?;
                 let opened = tokio::task::spawn_blocking(move || {
                     let file = TableFile::open(bytes)?;
                     let (layout, runs) = PartLayout::of_summary(file.summary());
@@ -220,6 +222,7 @@ impl Library {
             rows,
             location,
             size: id.size,
+            state,
             pin,
             runs: Arc::clone(&runs),
             layout: Arc::clone(&layout),
@@ -252,12 +255,13 @@ impl Library {
         location: &Location,
         size: u64,
         pin: Option<Arc<File>>,
+        state: &State,
     ) -> Result<AnySource, String> {
         match (pin, location.to_path()) {
-            (Some(file), _) => Ok(AnySource::File(file)),
+            (Some(file), _) => Ok(AnySource::File(file, state.clone())),
             (None, Some(path)) => {
                 let file = File::open(path).map_err(|error| error.to_string())?;
-                Ok(AnySource::File(Arc::new(file)))
+                Ok(AnySource::File(Arc::new(file), state.clone()))
             }
             (None, None) if size == 0 => {
                 let bytes = whole(location, &self.shelf.storage).await;
@@ -265,7 +269,7 @@ impl Library {
                     .map(AnySource::Bytes)
                     .map_err(|error| error.to_string())
             }
-            (None, None) => Ok(AnySource::Remote(self.shelf.remote(location, size))),
+            (None, None) => Ok(AnySource::Remote(self.shelf.remote(location, size, state))),
         }
     }
 

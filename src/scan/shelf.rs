@@ -1,9 +1,10 @@
 //! The rows of tables that are open: found by number, read in blocks, of which the last ones used stay in memory.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -80,12 +81,13 @@ impl Shelf {
         (row - part.base < part.rows).then_some(part)
     }
 
-    pub(super) fn remote(&self, location: &Location, size: u64) -> RemoteTable {
+    pub(super) fn remote(&self, location: &Location, size: u64, state: &State) -> RemoteTable {
         RemoteTable {
             storage: self.storage.clone(),
             runtime: self.runtime.clone(),
             location: location.clone(),
             size,
+            state: state.clone(),
         }
     }
 }
@@ -168,6 +170,7 @@ pub(super) struct StoredPart {
     pub(super) rows: u64,
     pub(super) location: Location,
     pub(super) size: u64,
+    pub(super) state: State,
     pub(super) pin: Option<Arc<File>>,
     pub(super) runs: Arc<[Instant]>,
     pub(super) layout: Arc<PartLayout>,
@@ -180,13 +183,13 @@ impl StoredPart {
             return Ok(Arc::clone(open));
         }
         let source = match (&self.pin, self.location.to_path()) {
-            (Some(file), _) => AnySource::File(Arc::clone(file)),
+            (Some(file), _) => AnySource::File(Arc::clone(file), self.state.clone()),
             (None, Some(path)) => {
                 let file =
                     File::open(path).map_err(|error| format!("{}: {error}", self.location))?;
-                AnySource::File(Arc::new(file))
+                AnySource::File(Arc::new(file), self.state.clone())
             }
-            (None, None) => AnySource::Remote(shelf.remote(&self.location, self.size)),
+            (None, None) => AnySource::Remote(shelf.remote(&self.location, self.size, &self.state)),
         };
         let file =
             TableFile::open(source).map_err(|error| format!("{}: {error}", self.location))?;
@@ -275,9 +278,36 @@ impl Kinds<'_> {
     }
 }
 
+/// The state in which a table was first read: its rows have their numbers by it, so no other one is read under them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State(Arc<OnceLock<Seen>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Size in bytes, and time of the last change.
+    File(u64, Option<SystemTime>),
+    /// The `ETag`.
+    Object(String),
+}
+
+impl State {
+    fn check(&self, now: &Seen) -> std::io::Result<()> {
+        if *self.0.get_or_init(|| now.clone()) == *now {
+            return Ok(());
+        }
+        Err(std::io::Error::other(
+            "the table was replaced after it was first read",
+        ))
+    }
+
+    fn check_file(&self, file: &Metadata) -> std::io::Result<()> {
+        self.check(&Seen::File(file.len(), file.modified().ok()))
+    }
+}
+
 /// A table's bytes.
 pub(super) enum AnySource {
-    File(Arc<File>),
+    File(Arc<File>, State),
     Bytes(Bytes),
     Remote(RemoteTable),
 }
@@ -285,7 +315,7 @@ pub(super) enum AnySource {
 impl TableSource for AnySource {
     fn size(&self) -> std::io::Result<u64> {
         match self {
-            Self::File(file) => TableSource::size(file.as_ref()),
+            Self::File(file, _) => TableSource::size(file.as_ref()),
             Self::Bytes(bytes) => bytes.size(),
             Self::Remote(remote) => Ok(remote.size),
         }
@@ -293,7 +323,12 @@ impl TableSource for AnySource {
 
     fn read(&self, offset: u64, length: usize) -> std::io::Result<Bytes> {
         match self {
-            Self::File(file) => TableSource::read(file.as_ref(), offset, length),
+            Self::File(file, state) => {
+                let bytes = TableSource::read(file.as_ref(), offset, length)?;
+                // After the read: what was written over it before is seen, and what is written later is not in it.
+                state.check_file(&file.metadata()?)?;
+                Ok(bytes)
+            }
             Self::Bytes(bytes) => bytes.read(offset, length),
             Self::Remote(remote) => remote.read(offset, length),
         }
@@ -307,6 +342,7 @@ pub(super) struct RemoteTable {
     runtime: Handle,
     location: Location,
     size: u64,
+    state: State,
 }
 
 impl RemoteTable {
@@ -317,6 +353,9 @@ impl RemoteTable {
         };
         let read = self.storage.get(&self.location, range, Short::Refuse);
         let fetched = self.runtime.block_on(read).map_err(std::io::Error::other)?;
+        if let Some(etag) = fetched.etag {
+            self.state.check(&Seen::Object(etag))?;
+        }
         Ok(fetched.bytes)
     }
 }

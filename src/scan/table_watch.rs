@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::sync::mpsc;
 
 use crate::location::Location;
@@ -63,8 +62,17 @@ impl TableWatch {
     }
 }
 
+/// Other systems tell nothing: directories are looked at from time to time.
+#[cfg(not(target_os = "linux"))]
+fn listen(_folder: &std::path::Path) -> std::io::Result<mpsc::Receiver<()>> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
 /// Events of a directory, from a thread that waits for them.
+#[cfg(target_os = "linux")]
 fn listen(folder: &std::path::Path) -> rustix::io::Result<mpsc::Receiver<()>> {
+    use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+
     let descriptor = inotify::init(CreateFlags::CLOEXEC)?;
     let wanted = WatchFlags::CLOSE_WRITE
         | WatchFlags::MOVED_TO

@@ -41,6 +41,9 @@ pub struct StorageConfig {
     /// Most bytes of one read. 1 GiB: far above any message (the largest in use are near 100 MB), and a bound where a
     /// range is open or a server answers with something else.
     pub max_read_bytes: u64,
+    /// Most bytes of all reads together, after which readers of chunks are refused ([`Storage::spent`](super::Storage::spent)). None:
+    /// no limit, as a mount is there to be read.
+    pub max_bytes_in_all: Option<u64>,
     /// Credentials and regions of the environment. Empty: none.
     pub environment: Environment,
 }
@@ -59,6 +62,7 @@ impl Default for StorageConfig {
             stall_timeout: Duration::from_secs(10),
             max_attempts: 8,
             max_read_bytes: 1 << 30,
+            max_bytes_in_all: None,
             environment: Environment::default(),
         }
     }

@@ -19,6 +19,7 @@ mod listing;
 mod local;
 mod mirror;
 mod origins;
+mod outlook;
 mod page;
 mod profile;
 mod public;
@@ -43,6 +44,7 @@ pub use self::counters::Counters;
 pub use self::error::{ErrorKind, Operation, StorageError};
 pub use self::join::{Joined, Joining, join};
 pub use self::mirror::{Mirror, MirrorError};
+pub use self::outlook::{Credentials, credentials};
 pub use self::standing::OriginStatus;
 
 use self::counters::Tally;
@@ -155,6 +157,14 @@ impl Storage {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.0.tally.read()
+    }
+
+    /// The limit of bytes in all, if as many have been read. Whoever reads much asks before; storage itself goes on, since what a
+    /// mount needs to show its names is read through it too.
+    #[must_use]
+    pub fn spent(&self) -> Option<u64> {
+        let limit = self.0.config.max_bytes_in_all?;
+        (self.counters().bytes >= limit).then_some(limit)
     }
 
     /// How each origin that was asked for something is doing, by name.

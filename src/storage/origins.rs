@@ -38,13 +38,15 @@ const AWS_CREDENTIALS: &[&str] = &[
 ];
 /// Where the role of an instance is asked for, if not at the usual address.
 const INSTANCE_METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
-const GOOGLE_CREDENTIALS: &[&str] = &[
+/// `true` where the instance must not be asked.
+pub(super) const INSTANCE_METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+pub(super) const GOOGLE_CREDENTIALS: &[&str] = &[
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_SERVICE_ACCOUNT",
     "GOOGLE_SERVICE_ACCOUNT_PATH",
     "GOOGLE_SERVICE_ACCOUNT_KEY",
 ];
-const AZURE_CREDENTIALS: &[&str] = &[
+pub(super) const AZURE_CREDENTIALS: &[&str] = &[
     "AZURE_STORAGE_ACCOUNT_KEY",
     "AZURE_STORAGE_ACCESS_KEY",
     "AZURE_STORAGE_MASTER_KEY",
@@ -289,12 +291,19 @@ fn s3_access(config: &StorageConfig, own_endpoint: bool) -> Result<S3Access, Fau
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        INSTANCE_METADATA,
     ];
-    if own_endpoint && offers.iter().all(|name| environment.get(name).is_none()) {
-        return Ok(S3Access::Anonymous);
+    let offered = offers.iter().any(|name| environment.get(name).is_some());
+    let asks_instance = environment.get(INSTANCE_METADATA).is_some();
+    let disabled = environment
+        .get(INSTANCE_METADATA_DISABLED)
+        .is_some_and(|word| word.eq_ignore_ascii_case("true"));
+    match (offered, own_endpoint) {
+        (false, true) if disabled || !asks_instance => Ok(S3Access::Anonymous),
+        (false, false) if disabled => Err(config_fault(format!(
+            "no credentials, and {INSTANCE_METADATA_DISABLED} forbids to ask the machine for them: give --anonymous, --profile, or keys in the environment"
+        ))),
+        (true | false, true | false) => Ok(S3Access::Environment(profile.region)),
     }
-    Ok(S3Access::Environment(profile.region))
 }
 
 fn gs(config: &StorageConfig, bucket: &str, wire: Wire) -> Result<Bucket, Fault> {

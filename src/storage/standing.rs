@@ -31,12 +31,17 @@ const HEDGE_UNKNOWN: Duration = Duration::from_secs(1);
 /// Never sooner: below this a scheduler's hiccup looks like a slow server.
 const HEDGE_SOONEST: Duration = Duration::from_millis(10);
 
+/// No time of a clock.
+const NEVER_TOLD: i64 = i64::MIN;
+
 /// What is known of one origin.
 #[derive(Debug)]
 pub(super) struct Standing {
     pub(super) limiter: Limiter,
     pub(super) latencies: Latencies,
     pub(super) tally: Tally,
+    /// Its clock less this machine's, seconds; [`NEVER_TOLD`] before it said what time it is.
+    clock: AtomicI64,
     /// Credit for hedges, in reads.
     credit: AtomicI64,
     health: Mutex<Health>,
@@ -63,6 +68,8 @@ pub struct OriginStatus {
     pub p50: Option<Duration>,
     /// The time within which 95 of 100 answers began.
     pub p95: Option<Duration>,
+    /// Its clock less this machine's in seconds, by the last answer, where it told the time.
+    pub clock_seconds: Option<i64>,
     /// Whether its mirrors are asked first because it fails.
     pub is_down: bool,
 }
@@ -73,6 +80,7 @@ impl Standing {
             limiter: Limiter::new(max_requests),
             latencies: Latencies::default(),
             tally: Tally::default(),
+            clock: AtomicI64::new(NEVER_TOLD),
             credit: AtomicI64::new(HEDGES_AT_FIRST * READS_PER_HEDGE),
             health: Mutex::default(),
         }
@@ -87,8 +95,14 @@ impl Standing {
             limit: self.limiter.limit(),
             p50: self.latencies.percentile(50, 1),
             p95: self.latencies.percentile(95, 1),
+            clock_seconds: Some(self.clock.load(Relaxed)).filter(|told| *told != NEVER_TOLD),
             is_down: health.down_until.is_some_and(|until| now < until),
         }
+    }
+
+    /// The origin said in an answer that it is `its` now, `ours` by our own clock; seconds since 1970.
+    pub(super) fn told_time(&self, its: i64, ours: i64) {
+        self.clock.store(its.saturating_sub(ours), Relaxed);
     }
 
     /// Silence after which another origin is asked as well.

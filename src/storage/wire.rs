@@ -19,7 +19,8 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 use reqwest::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
 };
 use reqwest::{Method, StatusCode};
 use tokio::sync::Semaphore;
@@ -141,6 +142,14 @@ impl Wire {
             .map_err(|error| self.lost(&error))?;
         if let Some(call) = call {
             call.story().sent = Some((sent, true));
+        }
+        if let Some(date) = text(response.headers(), &DATE)
+            && let Ok(its) = chrono::DateTime::parse_from_rfc2822(date)
+        {
+            // What a cache hands out is dated when it was made.
+            let age = number(response.headers(), &AGE).and_then(|age| i64::try_from(age).ok());
+            let its = its.timestamp().saturating_add(age.unwrap_or(0));
+            self.standing.told_time(its, chrono::Utc::now().timestamp());
         }
         let status = response.status();
         if !status.is_success() {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::storage::Storage;
+
 /// What kind of failure kept a chunk from being read. Errno is decided from it, in `fuse/errno.rs` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -18,6 +20,8 @@ pub enum FailureKind {
     Invalid,
     /// The message should exist but could not be placed or has not arrived.
     Pending,
+    /// The mount has read as many bytes as it may.
+    Spent,
     /// A panic or a bug of ours.
     Internal,
 }
@@ -31,6 +35,21 @@ pub struct ReadFailure {
     pub message: String,
     /// The object of the archive that is to blame, if one is: failures of one are told together.
     pub object: Option<Arc<str>>,
+}
+
+impl ReadFailure {
+    /// The failure of reads that storage may not make any more, if it has read all that it may. One sentence and one culprit for all
+    /// of them, so that the log says it once.
+    pub(super) fn of_spent(storage: &Storage) -> Option<Self> {
+        let limit = storage.spent()?;
+        Some(Self {
+            kind: FailureKind::Spent,
+            message: format!(
+                "this mount has read the {limit} bytes that --max-bytes allows; what is in memory is served on, mount anew for more"
+            ),
+            object: Some("--max-bytes".into()),
+        })
+    }
 }
 
 impl fmt::Display for ReadFailure {

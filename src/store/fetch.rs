@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use tokio::sync::Semaphore;
 
 use super::buffers::Buffers;
+use super::decoders::Decoders;
 use super::failure::FailureKind;
 use super::heal::Healer;
 use super::origin::{Came, Origin};
@@ -115,8 +115,7 @@ pub(super) struct Source {
     /// Bytes of the largest field met so far.
     largest_field: AtomicU64,
     buffers: Arc<Buffers>,
-    /// Decoding takes a core each: no more at once than there are.
-    cores: Semaphore,
+    decoders: Decoders,
 }
 
 /// A grid, and the part of it that is delivered, if not all.
@@ -146,7 +145,7 @@ impl Source {
             largest_field: AtomicU64::new(0),
             // One for each that decodes, and one for each that is being handed out meanwhile.
             buffers: Buffers::new(2 * config.cores),
-            cores: Semaphore::new(config.cores.max(1)),
+            decoders: Decoders::new(config.cores),
         }
     }
 
@@ -353,21 +352,11 @@ impl Source {
         outcome
     }
 
-    /// Decodes on a thread for such work, as many at once as there are cores.
+    /// Decodes on a thread for such work.
     async fn decoded(self: &Arc<Self>, at: &Located, came: &Came) -> Result<Bytes, FetchError> {
-        let permit = self
-            .cores
-            .acquire()
-            .await
-            .map_err(|closed| FetchError::Internal(closed.to_string()))?;
         let (source, at, bytes) = (Arc::clone(self), at.clone(), came.bytes.clone());
-        let decoded = tokio::task::spawn_blocking(move || source.decode(&at, &bytes)).await;
-        drop(permit);
-        decoded.unwrap_or_else(|panic| {
-            Err(FetchError::Internal(format!(
-                "decoding ended abnormally: {panic}"
-            )))
-        })
+        let decoded = self.decoders.run(move || source.decode(&at, &bytes)).await;
+        decoded.unwrap_or_else(|| Err(FetchError::Internal("decoding ended abnormally".to_owned())))
     }
 
     /// Where a row's message lies, its object and range, if the row is in memory and the message is wanted as a whole.

@@ -8,6 +8,7 @@ mod ahead;
 mod budget;
 mod buffers;
 mod cache;
+mod decoders;
 mod disk;
 mod failure;
 mod failures;
@@ -21,6 +22,7 @@ pub mod references;
 mod rescan;
 mod rows;
 mod side;
+mod timeslice;
 pub mod verify;
 mod walk;
 

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::runtime::Handle;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, debug};
 
 use super::ahead::{Bet, Bets};
 use super::budget::{Budget, Lease, leased};
@@ -186,7 +186,7 @@ impl Landing {
                 lock(&self.cache).insert(row, kept);
             }
             // Nobody was told of it: whoever comes makes a try of his own.
-            Err(failure) if bet.is_some() => tracing::debug!("ahead of readers: {failure}"),
+            Err(failure) if bet.is_some() => debug!("ahead of readers: {failure}"),
             Err(failure) => {
                 lock(failures).push(now_seconds(), failure.kind, &failure.message);
                 lock(&self.failed).insert(row, (Clock::now(), failure.clone()));
@@ -242,11 +242,17 @@ impl FieldReader {
             if let Some(bet) = known.bet.take() {
                 bet.won();
             }
+            debug!("row {row} is being read for another request already: waits for that");
             return Read::Later(known.flight.clone());
         }
+        debug!("row {row} is read for this request");
         // A flight that landed between the two locks has left its field in the cache.
         if let Some(field) = from_memory() {
             return Read::Now(Ok(field));
+        }
+        if let Some(failure) = ReadFailure::of_spent(self.storage()) {
+            lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
+            return Read::Now(Err(failure));
         }
         self.bets.read(self.source.sizes(row).message);
         let flight = self.depart(row, None);
@@ -269,7 +275,7 @@ impl FieldReader {
         waited: bool,
         row_of: impl Fn(u64) -> Option<RowId>,
     ) {
-        if self.look_ahead == 0 {
+        if self.look_ahead == 0 || self.storage().spent().is_some() {
             return;
         }
         let mut walks = lock(&self.walks);
@@ -317,8 +323,9 @@ impl FieldReader {
 
     /// Memory and leave to fetch a field that nobody has asked for yet, if there is room for it.
     fn reserve(&self, row: RowId) -> Option<(Lease, Bet)> {
-        let bet = self.bets.place(self.source.sizes(row).message)?;
-        let needed = self.source.sizes(row).memory;
+        let sizes = self.source.sizes(row);
+        let bet = self.bets.place(sizes.message)?;
+        let needed = sizes.memory;
         let spare = self.budget.limit() / LEFT_TO_READERS;
         loop {
             let (used, _) = self.budget.used();
@@ -435,7 +442,13 @@ impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let failures = lock(&self.failures);
+        // One lock at a time, each let go at once: reads and landings take several, in an order of their own.
+        let (failures, recent_failures) = {
+            let log = lock(&self.failures);
+            (log.total(), log.recent())
+        };
+        let cached_bytes = lock(&self.shared.cache).bytes();
+        let in_flight = lock(&self.shared.flights).len() as u64;
         let (ahead_standing_bytes, ahead_lost_bytes) = self.bets.in_vain();
         let (memory_bytes, memory_peak_bytes) = self.budget.used();
         Statistics {
@@ -444,12 +457,12 @@ impl FieldReader {
             ahead: self.ahead.load(Ordering::Relaxed),
             ahead_standing_bytes,
             ahead_lost_bytes,
-            failures: failures.total(),
-            cached_bytes: lock(&self.shared.cache).bytes(),
+            failures,
+            cached_bytes,
             memory_bytes,
             memory_peak_bytes,
-            in_flight: lock(&self.shared.flights).len() as u64,
-            recent_failures: failures.recent(),
+            in_flight,
+            recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             healing: self.source.healer.statistics(),
         }

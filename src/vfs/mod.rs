@@ -14,6 +14,7 @@ mod status;
 mod stores;
 mod top;
 pub mod tree;
+mod usage;
 
 pub use collections::Follow;
 pub use mount_tree::{MountTree, TreeConfig};

@@ -16,6 +16,7 @@ use super::stores::{StoreKey, Stores};
 use super::top::{Named, Place, exists, names, read_name};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
+    Usage,
 };
 use crate::dataset::horizontal::dimensions;
 use crate::dataset::{Archive, Collection};
@@ -60,6 +61,7 @@ pub struct MountTree {
     tables: Mutex<Tables>,
     /// Documents of `.gribfs/` as last made: a reader's pieces come from one.
     documents: Mutex<HashMap<Place, (Clock, Bytes)>>,
+    usage: Usage,
     mounted: Clock,
     totals: (u64, u64),
 }
@@ -78,6 +80,7 @@ impl MountTree {
             stores: Stores::new(),
             tables: Mutex::new(tables),
             documents: Mutex::default(),
+            usage: Usage::default(),
             mounted: Clock::now(),
             config,
             reader,
@@ -165,7 +168,14 @@ impl MountTree {
                 } else {
                     let tables = lock(&self.tables).clone();
                     let source = &self.config.source;
-                    status(source, &self.collections, &tables, &self.reader, up)
+                    status(
+                        source,
+                        &self.collections,
+                        &tables,
+                        &self.reader,
+                        &self.usage,
+                        up,
+                    )
                 };
                 let bytes = Bytes::from(text);
                 documents.insert(place, (Clock::now(), bytes.clone()));
@@ -248,7 +258,7 @@ impl MountTree {
         &self,
         address: Address,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         if address.local != 0 {
             return Err(Missing::NotADirectory);
@@ -274,7 +284,7 @@ impl MountTree {
         &self,
         address: Address,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let place = Place::of(address.local).ok_or(Missing::NoSuchInode)?;
         if !place.is_directory() {
@@ -300,7 +310,7 @@ impl MountTree {
                 next_offset: number,
                 inode: Address { local, ..address }.inode(),
                 kind,
-                name,
+                name: &name,
             };
             if !sink(entry) {
                 break;
@@ -444,7 +454,7 @@ impl Tree for MountTree {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let address = Address::of(directory);
         if address.store == 0 {
@@ -477,6 +487,10 @@ impl Tree for MountTree {
                 object: None,
             }))
         })
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        Some(&self.usage)
     }
 
     fn totals(&self) -> (u64, u64) {

@@ -8,7 +8,7 @@ use super::inode::{LOCALS, NODES};
 use crate::dataset::CellState;
 use crate::slices::{Layout, StoreView};
 use crate::zarr::Format;
-use crate::zarr::key::{chunk_key, parse_chunk_key};
+use crate::zarr::key::{ChunkKeys, parse_chunk_key};
 use crate::zarr::metadata::{
     ARRAY, ATTRIBUTES, CONSOLIDATED, GROUP, array_attributes, array_document,
     consolidated_document, group_document,
@@ -71,14 +71,14 @@ pub(super) enum Item {
 
 /// An entry of a node's listing.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(super) struct Listed<'a> {
     /// Position to go on from.
     pub(super) next: u64,
     /// Node and local number.
     pub(super) node: usize,
     pub(super) local: u64,
     pub(super) directory: bool,
-    pub(super) name: String,
+    pub(super) name: &'a str,
 }
 
 impl StoreNodes {
@@ -181,7 +181,7 @@ impl StoreNodes {
     }
 
     /// Lists a node's directory from a position on.
-    pub(super) fn list(&self, node: usize, offset: u64, sink: &mut dyn FnMut(Listed) -> bool) {
+    pub(super) fn list(&self, node: usize, offset: u64, sink: &mut dyn FnMut(Listed<'_>) -> bool) {
         let Some(at) = self.nodes.get(node) else {
             return;
         };
@@ -198,7 +198,7 @@ impl StoreNodes {
                 node,
                 local,
                 directory: false,
-                name: (*name).to_owned(),
+                name,
             }) {
                 return;
             }
@@ -217,7 +217,7 @@ impl StoreNodes {
                         node: *child,
                         local: 0,
                         directory: true,
-                        name: name.clone(),
+                        name,
                     }) {
                         return;
                     }
@@ -225,6 +225,7 @@ impl StoreNodes {
             }
             Body::Array { grid, chunks, .. } => {
                 let most = LOCALS - documents - 1;
+                let mut keys = ChunkKeys::new(grid);
                 let mut entry = |linear: u64| {
                     let local = documents + linear + 1;
                     let listed = Listed {
@@ -232,7 +233,7 @@ impl StoreNodes {
                         node,
                         local,
                         directory: false,
-                        name: chunk_key(linear, grid),
+                        name: keys.key(linear),
                     };
                     linear < most && sink(listed)
                 };

@@ -15,9 +15,11 @@ use super::metrics::metrics;
 use super::status::{disk, failures, origins};
 use super::tree::{
     Answer, Attributes, Entry, FailureKind, Inode, Missing, NAME_MAX, NodeKind, ReadFailure, Tree,
+    Usage,
 };
 use crate::refs::{ArrayInfo, Kind, Node, Target};
 use crate::store::{Read, RefKey, RefReader};
+use crate::zarr::key::ChunkKeys;
 
 /// How long the kernel may keep what never changes, and the rest.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -42,6 +44,7 @@ pub struct RefTree {
     mounted: Clock,
     /// The files of `.gribfs` as last made: a reader's pieces come from one.
     status: Mutex<[Option<(Clock, Bytes)>; STATUS_FILES.len()]>,
+    usage: Usage,
     totals: (u64, u64),
 }
 
@@ -82,6 +85,7 @@ impl RefTree {
             modified_seconds,
             mounted: Clock::now(),
             status: Mutex::default(),
+            usage: Usage::default(),
             totals: (bytes, files),
         }
     }
@@ -213,6 +217,7 @@ impl RefTree {
             .collect();
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
             "source": self.source,
             "arrays": set.arrays().count(),
             "notes": set.notes,
@@ -220,6 +225,7 @@ impl RefTree {
             "first_defects": defects,
             "uptime_seconds": self.mounted.elapsed().as_secs(),
             "chunks_read": statistics.fields,
+            "readers": self.usage.most(),
             "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
             "in_flight": statistics.in_flight,
             "memory": { "bytes": statistics.memory_bytes, "peak_bytes": statistics.memory_peak_bytes },
@@ -243,7 +249,7 @@ impl RefTree {
         number: usize,
         node: &Node,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) {
         let mut at = 0_u64;
         let mut put = |inode: Inode, kind: NodeKind, name: &str| {
@@ -253,7 +259,7 @@ impl RefTree {
                     next_offset: at,
                     inode,
                     kind,
-                    name: name.to_owned(),
+                    name,
                 })
         };
         for (local, (name, _)) in (1..).zip(&node.documents) {
@@ -279,13 +285,18 @@ impl RefTree {
         };
         let before = at;
         let next = std::cell::Cell::new(offset.saturating_sub(before));
+        let mut keys = ChunkKeys::new(&info.grid);
         let mut entry = |chunk: u64| {
             next.set(chunk + 1);
             sink(Entry {
                 next_offset: before + chunk + 1,
                 inode: inode_of(number, FIRST_CHUNK + chunk),
                 kind: NodeKind::File,
-                name: info.chunk_name(chunk),
+                name: if info.shape.is_empty() {
+                    "0"
+                } else {
+                    keys.key(chunk)
+                },
             })
         };
         let mut full = false;
@@ -413,7 +424,7 @@ impl Tree for RefTree {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         let (number, local) = split(directory).ok_or(Missing::NoSuchInode)?;
         if local != 0 {
@@ -425,7 +436,7 @@ impl Tree for RefTree {
                     next_offset: local,
                     inode: inode_of(STATUS, local),
                     kind: NodeKind::File,
-                    name: name.to_owned(),
+                    name,
                 };
                 if local > offset && !sink(entry) {
                     break;
@@ -497,6 +508,10 @@ impl Tree for RefTree {
                 }
             }
         }
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        Some(&self.usage)
     }
 
     fn totals(&self) -> (u64, u64) {

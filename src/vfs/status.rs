@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::collections::Collections;
+use super::usage::Usage;
 use crate::store::{DiskStatistics, Failure, FieldReader, HealStatistics, Observed};
 use crate::time::Instant;
 
@@ -32,6 +33,7 @@ pub(super) fn status(
     collections: &Collections,
     tables: &Tables,
     reader: &FieldReader,
+    usage: &Usage,
     uptime: Duration,
 ) -> String {
     let statistics = reader.statistics();
@@ -50,6 +52,7 @@ pub(super) fn status(
         .collect();
     let document = json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
         "source": source,
         "following": tables.followed,
         "source_failure": tables.failure,
@@ -61,6 +64,7 @@ pub(super) fn status(
         "fields_read": statistics.fields,
         "cache": { "hits": statistics.hits, "bytes": statistics.cached_bytes },
         "in_flight": statistics.in_flight,
+        "readers": usage.most(),
         "memory": { "bytes": statistics.memory_bytes, "peak_bytes": statistics.memory_peak_bytes },
         "look_ahead": {
             "fields": statistics.ahead,

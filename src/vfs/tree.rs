@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+pub use super::usage::Usage;
 pub use crate::store::{FailureKind, ReadFailure};
 
 /// Number of a node. Computed from what the node is, stable for the life of the mount; the root is [`ROOT`].
@@ -49,7 +50,7 @@ pub struct Attributes {
 
 /// One name of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// Cookie to resume the listing after this entry (its position + 1).
     pub next_offset: u64,
     /// The node.
@@ -57,7 +58,7 @@ pub struct Entry {
     /// Directory or file.
     pub kind: NodeKind,
     /// File name, without `.` and `..`, which the adapter adds.
-    pub name: String,
+    pub name: &'a str,
 }
 
 /// Why a metadata call found nothing.
@@ -132,7 +133,7 @@ pub trait Tree: Send + Sync + 'static {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing>;
 
     /// Called when a file is opened; a hint, must not block.
@@ -143,6 +144,11 @@ pub trait Tree: Send + Sync + 'static {
 
     /// `size` bytes of a file from `offset`; fewer only at its end, none past it.
     fn read(&self, inode: Inode, offset: u64, size: usize) -> Answer;
+
+    /// Where it is noted who reads how much, if the tree shows that.
+    fn usage(&self) -> Option<&Usage> {
+        None
+    }
 
     /// Total bytes and number of files shown, for `statfs`; local and constant-time.
     fn totals(&self) -> (u64, u64);

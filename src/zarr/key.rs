@@ -53,32 +53,75 @@ pub fn chunk_positions(linear: u64, grid: &[u64]) -> Vec<u64> {
 /// The key of the chunk with a linear number: `3.0.12`.
 #[must_use]
 pub fn chunk_key(linear: u64, grid: &[u64]) -> String {
-    // Written from its end, as the last dimension counts fastest: a listing makes a million of these.
-    let mut digits = [0_u8; 256];
-    let mut at = digits.len();
-    let mut put = |byte: u8| {
-        at = at.saturating_sub(1);
-        if let Some(slot) = digits.get_mut(at) {
-            *slot = byte;
-        }
-    };
-    let mut rest = linear;
-    for (number, length) in grid.iter().rev().enumerate() {
-        if number > 0 {
-            put(b'.');
-        }
-        let mut position = rest % (*length).max(1);
-        rest /= (*length).max(1);
-        loop {
-            put(b'0' + u8::try_from(position % 10).unwrap_or_default());
-            position /= 10;
-            if position == 0 {
-                break;
-            }
+    ChunkKeys::new(grid).key(linear).to_owned()
+}
+
+/// Keys of many chunks of a grid: of those that follow each other only what changes is written anew, as a listing makes a million of them.
+#[derive(Clone, Debug)]
+pub struct ChunkKeys<'g> {
+    grid: &'g [u64],
+    /// The chunk that the key stands for; none yet.
+    linear: Option<u64>,
+    positions: Vec<u64>,
+    text: String,
+    /// Where each position begins in the text.
+    starts: Vec<usize>,
+}
+
+impl<'g> ChunkKeys<'g> {
+    /// Keys of chunks of this grid.
+    #[must_use]
+    pub fn new(grid: &'g [u64]) -> Self {
+        Self {
+            grid,
+            linear: None,
+            positions: Vec::new(),
+            text: String::new(),
+            starts: vec![0; grid.len()],
         }
     }
-    let key = digits.get(at..).unwrap_or_default();
-    std::str::from_utf8(key).unwrap_or_default().to_owned()
+
+    /// The key of the chunk with a linear number.
+    pub fn key(&mut self, linear: u64) -> &str {
+        let next = self.linear.and_then(|last| last.checked_add(1));
+        let follows = (next == Some(linear)).then(|| self.step()).flatten();
+        let changed = follows.unwrap_or_else(|| {
+            self.positions = chunk_positions(linear, self.grid);
+            0
+        });
+        self.linear = Some(linear);
+        self.write(changed);
+        &self.text
+    }
+
+    /// One chunk on: the first dimension whose position changed, or none if the grid ends.
+    fn step(&mut self) -> Option<usize> {
+        let dimensions = self.positions.iter_mut().zip(self.grid);
+        for (dimension, (position, length)) in dimensions.enumerate().rev() {
+            *position += 1;
+            if *position < *length {
+                return Some(dimension);
+            }
+            *position = 0;
+        }
+        None
+    }
+
+    /// Writes the positions from a dimension on.
+    fn write(&mut self, from: usize) {
+        let kept = self.starts.get(from).copied().unwrap_or(0);
+        self.text.truncate(kept);
+        let mut digits = itoa::Buffer::new();
+        let places = self.positions.iter().zip(&mut self.starts);
+        for (dimension, (position, start)) in places.enumerate().skip(from) {
+            // The point before the first of them is there already.
+            if dimension > from {
+                self.text.push('.');
+            }
+            *start = self.text.len();
+            self.text.push_str(digits.format(*position));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +147,17 @@ mod tests {
         fn keys_come_back_as_their_number(grid in proptest::collection::vec(1_u64..9, 1..6), seed in any::<u64>()) {
             let linear = seed % grid.iter().product::<u64>();
             prop_assert_eq!(parse_chunk_key(&chunk_key(linear, &grid), &grid), Some(linear));
+        }
+
+        #[test]
+        fn keys_of_a_walk_are_those_of_its_chunks(grid in proptest::collection::vec(1_u64..13, 1..5), steps in proptest::collection::vec(1_u64..4, 1..200)) {
+            let mut keys = ChunkKeys::new(&grid);
+            let mut linear = 0;
+            for step in steps {
+                let positions: Vec<String> = chunk_positions(linear, &grid).iter().map(u64::to_string).collect();
+                prop_assert_eq!(keys.key(linear), positions.join("."));
+                linear = (linear + step) % grid.iter().product::<u64>();
+            }
         }
     }
 }

@@ -46,6 +46,7 @@ class Field:
     longitudes: np.ndarray | None = None
     values: np.ndarray | None = None
     slack: tuple = (0.0, 0.0)
+    radius: float | None = None  # of the earth in metres, where it is a sphere
 
     @property
     def step(self):
@@ -173,6 +174,7 @@ def read_field(path, body, offset, length, fields, keep_values):
                     # ecCodes gives values of alternating rows as coded, but the coordinates as if no row were turned.
                     field.latitudes = in_store_order(ec.codes_get_array(h, "latitudes"), ni, nj, scanning & ~0x10)
                     field.longitudes = in_store_order(ec.codes_get_array(h, "longitudes"), ni, nj, scanning & ~0x10)
+                    field.radius = ec.codes_get_double(h, "radius") if ec.codes_get(h, "shapeOfTheEarth") in (0, 1, 6, 8) else None
                     field.slack = slack(h, ni, nj) if grid == "regular_ll" else (0.0, 0.0)
                 except ec.CodesInternalError:
                     pass  # a grid section that contradicts itself: ecCodes has no coordinates

@@ -1,6 +1,9 @@
 """What an operator sees: status, counters, and one id from the kernel's request to the HTTP request."""
 
+import concurrent.futures
 import json
+import os
+import pathlib
 import re
 import socket
 import urllib.error
@@ -55,6 +58,25 @@ def test_status_says_what_an_operator_asks(store, http):
     assert origin["limit"] == 32 and origin["in_flight"] == 0 and origin["answer_ms"]["p50"] > 0 and not origin["down"]
 
 
+def test_opening_any_slice_asks_the_archive_for_nothing(store, http):
+    import xarray
+
+    root = pathlib.Path(store.mount / ".")
+    roots = [root, root / "asof/2026-11-22T00"]
+    stores = [found for root in roots for found in (*root.glob("*.zarr"), *root.glob("runs/*"), *root.glob("leads/*"), *root.glob("valid/*"))]
+    kinds = {found.name if found.parent in roots else found.parent.name for found in stores}
+    assert kinds == {"run_time.zarr", "valid_time.zarr", "horizon.zarr", "best_available.zarr", "runs", "leads", "valid"}
+    http.forget()
+    for found in stores:
+        with xarray.open_zarr(str(found)) as data:
+            assert len(data.data_vars) > 0
+            for coordinate in data.coords.values():
+                assert coordinate.load().size > 0, f"{found} {coordinate.name}"
+    assert [str(request) for request in http.requests] == []
+    chunk(store, "t2m").read_bytes()
+    assert len(http.requests) == 1, "the log of requests does see a read"
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -98,3 +120,19 @@ def test_one_id_leads_from_the_kernels_request_to_the_http_request(table, mount,
     same = [line for line in log.splitlines() if f"read{{id={found[1]} inode={found[2]}}}" in line]
     assert any("asked" in line and "offset=" in line for line in same), "the kernel's request"
     assert any("answered" in line and "status=206" in line for line in same), "the answer's head and body"
+
+
+def test_a_reader_that_joins_a_read_is_led_to_it(table, mount, http, monkeypatch):
+    monkeypatch.setenv("RUST_LOG", "gribfs=debug")
+    mounted = mount(table, "--look-ahead", "0", foreground=True)
+    http.fault(F006, "slow")
+    descriptor = os.open(chunk(mounted / "run_time.zarr", "t2m"), os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda offset: os.pread(descriptor, 4096, offset), [0, 16384]))
+    os.close(descriptor)
+    assert [len(part) for part in parts] == [4096, 4096] and len(http.of(F006)) == 1
+    log = mounted.log()
+    (first,) = re.findall(r"read\{id=(\d+) .*row (\d+) is read for this request", log)
+    (joined,) = re.findall(r"read\{id=(\d+) .*row (\d+) is being read for another request", log)
+    assert first[0] != joined[0] and first[1] == joined[1]

@@ -139,10 +139,14 @@ def test_gdal_takes_the_projection_from_the_grid_mapping(matrix):  # noqa: F811
     assert np.abs(rows - rows_at.ravel() - 0.5).max() < 1e-3 and np.abs(columns - columns_at.ravel() - 0.5).max() < 1e-3
 
 
-def test_gdal_has_no_crs_for_latitude_and_longitude(matrix):  # noqa: F811
-    """They have no grid_mapping; if that changes, tell the README."""
-    with library("rasterio").open(f'ZARR:"{matrix.store("gfs")}":/t2m:0:1') as band:
-        assert band.crs is None
+def test_gdal_takes_the_earth_of_latitudes_and_longitudes_from_the_grid_mapping(matrix):  # noqa: F811
+    rasterio = library("rasterio")
+    if gdal_version() < (3, 9):
+        pytest.skip("skipped: this GDAL does not read grid_mapping")
+    field = next(iter(matrix.arrays("gfs")["t2m"].fields.values()))
+    with rasterio.open(f'ZARR:"{matrix.store("gfs")}":/t2m:0:1') as band:
+        assert band.crs.is_geographic
+        assert band.crs.to_dict()["R"] == field.radius
 
 
 def test_netcdf_4_10_refuses_zarr_v3_over_these_chunk_files(matrix):  # noqa: F811

@@ -50,7 +50,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
         ],
-        &["rustix", "tokio"],
+        &["libc", "rayon", "rustix", "tokio"],
     ),
     (
         "vfs",
@@ -98,7 +98,14 @@ const HOUSE: &[Rule] = &[
             "config",
             "telemetry",
         ],
-        &["clap", "indicatif", "libc", "tokio"],
+        &[
+            "clap",
+            "clap_complete",
+            "clap_mangen",
+            "indicatif",
+            "libc",
+            "tokio",
+        ],
     ),
 ];
 
@@ -108,6 +115,8 @@ const FENCED: &[&str] = &[
     "arrow_schema",
     "chrono",
     "clap",
+    "clap_complete",
+    "clap_mangen",
     "fuser",
     "gribberish",
     "http_body_util",
@@ -119,6 +128,7 @@ const FENCED: &[&str] = &[
     "object_store",
     "parquet",
     "png",
+    "rayon",
     "reqwest",
     "rustix",
     "rustls",

@@ -75,13 +75,14 @@ pub(crate) fn pattern(length: usize) -> Bytes {
 /// Size of `chunk`: no multiple of anything.
 pub(crate) const CHUNK_BYTES: usize = 4 * 1024 * 1024 + 123;
 
-pub(crate) const FAILURES: [(FailureKind, &str, i32); 7] = [
+pub(crate) const FAILURES: [(FailureKind, &str, i32); 8] = [
     (FailureKind::Unavailable, "unavailable", libc::EIO),
     (FailureKind::Forbidden, "forbidden", libc::EACCES),
     (FailureKind::Changed, "changed", libc::ESTALE),
     (FailureKind::TimedOut, "timed_out", libc::ETIMEDOUT),
     (FailureKind::Invalid, "invalid", libc::EIO),
     (FailureKind::Pending, "pending", libc::EIO),
+    (FailureKind::Spent, "spent", libc::EDQUOT),
     (FailureKind::Internal, "internal", libc::EIO),
 ];
 
@@ -221,7 +222,7 @@ impl Tree for FakeTree {
         &self,
         directory: Inode,
         offset: u64,
-        sink: &mut dyn FnMut(Entry) -> bool,
+        sink: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), Missing> {
         match self.node(directory)?.does {
             Does::ComputedDirectory => {
@@ -230,7 +231,7 @@ impl Tree for FakeTree {
                         next_offset: index + 1,
                         inode: COMPUTED + index,
                         kind: NodeKind::File,
-                        name: index.to_string(),
+                        name: &index.to_string(),
                     });
                     if !more {
                         break;
@@ -248,7 +249,7 @@ impl Tree for FakeTree {
                         next_offset: index as u64 + 1,
                         inode,
                         kind: self.attributes(inode)?.kind,
-                        name: node.name.clone(),
+                        name: &node.name,
                     });
                     if !more {
                         break;
@@ -261,7 +262,7 @@ impl Tree for FakeTree {
                     next_offset: 1,
                     inode: 77,
                     kind: NodeKind::File,
-                    name: "one".into(),
+                    name: "one",
                 };
                 assert!(sink(entry));
                 panic!("planted in a listing");

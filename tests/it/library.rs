@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gribfs::dataset::archive::{RowSource, rows_of};
 use gribfs::dataset::cells::CellKey;
@@ -14,6 +15,8 @@ use gribfs::storage::{Storage, StorageConfig};
 use gribfs::table::row::{Status, Table};
 use gribfs::time::Instant;
 use tokio::runtime::Runtime;
+
+use crate::support::http::{Fault, TestServer};
 
 struct Bed {
     runtime: Runtime,
@@ -270,6 +273,64 @@ fn rows_of_a_replaced_table_are_read_on_and_those_of_a_lost_one_are_an_error() {
         assert!(rows.locate(first).is_err(), "nobody shows it any more");
         fs::write(&path, kept).unwrap();
     }
+}
+
+/// The table of one run with every message a little further on: the same layout, other places.
+fn moved(bed: &Bed, folder: &Path) -> Vec<u8> {
+    let mut table = bed.table.clone();
+    for row in &mut table.rows {
+        row.offset += 1;
+    }
+    bed.runtime
+        .block_on(save(table, &Location::from_path(folder), &bed.storage))
+        .unwrap();
+    fs::read(folder.join("2026-11-22T00.parquet")).unwrap()
+}
+
+#[test]
+fn rows_are_not_taken_from_another_table_of_the_same_layout() {
+    for most_open in [100, 0] {
+        let bed = Bed::new(&["gfs.20261122"]);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = moved(&bed, elsewhere.path());
+        let library = bed.library(most_open);
+        let found = bed.look(&library);
+        let first = found.archive.parts[0].base;
+        let path = bed.folder.path().join("2026-11-22T00.parquet");
+        std::thread::sleep(Duration::from_millis(20));
+        // In place, as `cp` does it: a file that is held open shows it too.
+        fs::write(&path, other).unwrap();
+        let error = library.rows().locate(first).unwrap_err();
+        assert!(error.contains("2026-11-22T00.parquet: "), "{error}");
+        assert!(
+            error.contains("replaced after it was first read"),
+            "{error}"
+        );
+        let now = bed.look(&library);
+        assert_ne!(now.archive.parts[0].base, first);
+        assert!(library.rows().locate(now.archive.parts[0].base).is_ok());
+    }
+}
+
+#[test]
+fn nor_are_those_of_a_table_on_a_server() {
+    let bed = Bed::new(&["gfs.20261122"]);
+    let server = TestServer::start();
+    let bytes = fs::read(bed.folder.path().join("2026-11-22T00.parquet")).unwrap();
+    server.put("/run.parquet", bytes);
+    let handle = bed.runtime.handle().clone();
+    let location = Location::parse(&server.url("/run.parquet"), Path::new("/")).unwrap();
+    let library = Library::new(location, bed.storage.clone(), handle, 100);
+    let found = bed.look(&library);
+    server.fault("/run.parquet", Fault::OtherETag);
+    let error = library
+        .rows()
+        .locate(found.archive.parts[0].base)
+        .unwrap_err();
+    assert!(
+        error.contains("replaced after it was first read"),
+        "{error}"
+    );
 }
 
 #[test]

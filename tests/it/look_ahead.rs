@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
 use gribfs::dataset::archive::rows_of;
+use gribfs::storage::{Storage, StorageConfig};
 use gribfs::store::{FieldReader, Read, ReaderConfig};
 use gribfs::vfs::MountTree;
 use gribfs::vfs::tree::{Answer, Tree as _};
@@ -188,4 +190,55 @@ fn neighbours_that_are_fetched_ahead_share_a_request() {
         (statistics.ahead_standing_bytes, statistics.ahead_lost_bytes),
         (0, 0)
     );
+}
+
+#[test]
+fn counters_can_be_read_while_reads_fail() {
+    // Once the two took the same two locks in opposite order, and both stood still.
+    let bed = Bed::new();
+    let table = bed.index().0;
+    let keys = u64::try_from(table.rows.len()).unwrap();
+    let storage = Storage::new(StorageConfig {
+        max_attempts: 1,
+        ..StorageConfig::default()
+    });
+    let reader = Arc::new(FieldReader::new(
+        rows_of(table),
+        storage.unwrap(),
+        bed.runtime.handle().clone(),
+        &without_look_ahead(),
+    ));
+    for file in &bed.files {
+        bed.server.fault(&format!("/{file}"), Fault::Status(404));
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let (counting, until) = (Arc::clone(&reader), Arc::clone(&over));
+    let counter = std::thread::spawn(move || {
+        while !until.load(Ordering::Relaxed) {
+            assert!(counting.statistics().in_flight <= keys);
+        }
+    });
+    let mut ended = Vec::new();
+    for row in 0..keys {
+        let failed = match reader.read(row, 4) {
+            Read::Now(read) => Some(read.is_err()),
+            Read::Later(read) => bed.runtime.block_on(async {
+                let read = tokio::time::timeout(Duration::from_secs(30), read).await;
+                read.ok().map(|read| read.is_err())
+            }),
+        };
+        ended.push(failed);
+        if failed.is_none() {
+            break;
+        }
+    }
+    let all_failed = ended.iter().all(|failed| *failed == Some(true));
+    if !all_failed {
+        // Its threads stand still: waiting for them would hide the failure.
+        std::mem::forget(bed);
+    }
+    assert!(all_failed, "a read stands still, or is right");
+    over.store(true, Ordering::Relaxed);
+    counter.join().unwrap();
+    assert_eq!(reader.statistics().failures, keys);
 }

@@ -99,7 +99,7 @@ fn find(tree: &MountTree, path: &str) -> Result<Inode, Missing> {
 fn names(tree: &MountTree, path: &str) -> Vec<String> {
     let mut found = Vec::new();
     tree.list(find(tree, path).unwrap(), 0, &mut |entry| {
-        found.push(entry.name);
+        found.push(entry.name.to_owned());
         true
     })
     .unwrap();

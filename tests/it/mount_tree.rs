@@ -155,7 +155,7 @@ pub(crate) fn find(tree: &MountTree, path: &str) -> Result<Attributes, Missing> 
 pub(crate) fn names(tree: &MountTree, inode: Inode) -> Vec<String> {
     let mut found = Vec::new();
     tree.list(inode, 0, &mut |entry| {
-        found.push(entry.name);
+        found.push(entry.name.to_owned());
         true
     })
     .unwrap();

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use super::RefKey;
 use super::error::RefReadError;
@@ -19,6 +18,7 @@ use crate::refs::{Kind, RefSet, Target};
 use crate::storage::Storage;
 use crate::store::budget::Budget;
 use crate::store::cache::{FieldCache, Kept};
+use crate::store::decoders::Decoders;
 use crate::store::disk::DiskCache;
 use crate::store::failure::{FailureKind, ReadFailure};
 use crate::store::failures::FailureLog;
@@ -100,7 +100,7 @@ impl RefReader {
                 policy,
                 budget: Budget::new(memory_bytes),
                 cache: Mutex::new(FieldCache::new(cache_bytes)),
-                cores: Semaphore::new(cores),
+                decoders: Decoders::new(cores),
             }),
             runtime,
             shared: Arc::default(),
@@ -170,6 +170,10 @@ impl RefReader {
         if let Some(bytes) = from_memory() {
             return Read::Now(Ok(bytes));
         }
+        if let Some(failure) = ReadFailure::of_spent(self.storage()) {
+            lock(&self.shared.failures).push(now_seconds(), failure.kind, &failure.message);
+            return Read::Now(Err(failure));
+        }
         let flight = self.depart(key, size);
         flights.insert(key, (flight.clone(), asked));
         Read::Later(flight)
@@ -232,20 +236,23 @@ impl RefReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        // One lock at a time: flights that land take several.
-        let in_flight = lock(&self.shared.flights).len() as u64;
+        // One lock at a time, each let go at once: reads and landings take several, in an order of their own.
+        let (failures, recent_failures) = {
+            let log = lock(&self.shared.failures);
+            (log.total(), log.recent())
+        };
         let cached_bytes = lock(&self.source.cache).bytes();
-        let failures = lock(&self.shared.failures);
+        let in_flight = lock(&self.shared.flights).len() as u64;
         let (memory_bytes, memory_peak_bytes) = self.source.budget.used();
         Statistics {
             hits: self.hits.load(Ordering::Relaxed),
             fields: self.shared.chunks.load(Ordering::Relaxed),
-            failures: failures.total(),
+            failures,
             cached_bytes,
             memory_bytes,
             memory_peak_bytes,
             in_flight,
-            recent_failures: failures.recent(),
+            recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             ..Statistics::default()
         }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as Clock;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 
 use super::error::RefReadError;
 use super::policy::{Policy, shown};
@@ -15,6 +14,7 @@ use crate::refs::{Coding, Expectation, GribVar, Kind, RefSet, RefsError, Target}
 use crate::storage::Short;
 use crate::store::budget::{Budget, leased};
 use crate::store::cache::FieldCache;
+use crate::store::decoders::Decoders;
 use crate::store::origin::{Came, Origin};
 
 /// What a message is taken to be where the set does not say how long it is: a reference to a whole object.
@@ -29,8 +29,7 @@ pub(super) struct Source {
     /// Bytes in flight and kept.
     pub(super) budget: Arc<Budget>,
     pub(super) cache: Mutex<FieldCache<RefKey>>,
-    /// Decoding takes a core each: no more at once than there are.
-    pub(super) cores: Semaphore,
+    pub(super) decoders: Decoders,
 }
 
 /// A chunk, as the set has it.
@@ -211,23 +210,18 @@ impl Source {
         ))
     }
 
-    /// Decodes on a thread for such work, as many at once as there are cores.
+    /// Decodes on a thread for such work.
     async fn decoded(
         &self,
         bytes: Bytes,
         grib: impl Into<Arc<Grib>>,
     ) -> Result<Bytes, RefReadError> {
         let grib = grib.into();
-        let permit = self.cores.acquire().await;
-        let permit = permit.map_err(|closed| RefReadError::Internal(closed.to_string()))?;
-        let decoded = tokio::task::spawn_blocking(move || {
-            grib_chunk::chunk(&bytes, &grib.wanted, &grib.var, grib.item_bytes)
-        });
-        let decoded = decoded.await;
-        drop(permit);
-        Ok(decoded.map_err(|panic| {
-            RefReadError::Internal(format!("decoding ended abnormally: {panic}"))
-        })??)
+        let decode = move || grib_chunk::chunk(&bytes, &grib.wanted, &grib.var, grib.item_bytes);
+        let decoded = self.decoders.run(decode).await;
+        let decoded = decoded
+            .ok_or_else(|| RefReadError::Internal("decoding ended abnormally".to_owned()))?;
+        Ok(decoded?)
     }
 }
 

@@ -266,3 +266,36 @@ async fn google_takes_a_service_account_file() {
     let error = error_of(&missing, &location("gs://bucket/a")).await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
 }
+
+#[tokio::test]
+async fn an_instance_that_must_not_be_asked_is_not() {
+    let server = TestServer::start();
+    server.put("/bucket/a", object());
+    server.put("/latest/api/token", "session");
+    let disabled = ("AWS_EC2_METADATA_DISABLED", "true");
+    let url = server.url("");
+    let storage = own_endpoint(
+        &server,
+        &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url), disabled],
+    );
+    reads_right(&storage, &location("s3://bucket/a")).await;
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.path == "/bucket/a")
+    );
+    let variables = [("AWS_EC2_METADATA_DISABLED".into(), "true".into())];
+    let storage = Storage::new(StorageConfig {
+        environment: Environment::from_variables(variables),
+        ..config()
+    })
+    .unwrap();
+    let text = error_of(&storage, &location("s3://bucket/a"))
+        .await
+        .to_string();
+    assert!(
+        text.contains("no credentials, and AWS_EC2_METADATA_DISABLED"),
+        "{text}"
+    );
+}

@@ -1,0 +1,63 @@
+//! Threads that decode: one per core, and they give way to those that answer the kernel.
+
+use futures::channel::oneshot;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::timeslice::take_long_turns;
+
+/// The threads; work is begun in the order in which it came.
+#[derive(Debug)]
+pub(super) struct Decoders {
+    /// None where the system gives no threads: then the runtime's do it.
+    threads: Option<ThreadPool>,
+}
+
+impl Decoders {
+    /// So many threads as there are cores to be used.
+    pub(super) fn new(cores: usize) -> Self {
+        let threads = ThreadPoolBuilder::new()
+            .num_threads(cores.max(1))
+            .thread_name(|number| format!("decode-{number}"))
+            .start_handler(|_| take_long_turns())
+            .build();
+        if let Err(error) = &threads {
+            tracing::warn!("no threads for decoding ({error}): it is done beside all else");
+        }
+        Self {
+            threads: threads.ok(),
+        }
+    }
+
+    /// What the work gives, or None if it did not come to an end.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let Some(threads) = &self.threads else {
+            return tokio::task::spawn_blocking(work).await.ok();
+        };
+        let (sender, receiver) = oneshot::channel();
+        threads.spawn_fifo(move || {
+            // A panic drops the sender, which is told of below.
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            if let Ok(done) = done {
+                // Nobody may wait any more.
+                drop(sender.send(done));
+            }
+        });
+        receiver.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_is_told_of_and_the_next_is_done() {
+        let decoders = Decoders::new(1);
+        let panics = || -> u8 { std::panic::resume_unwind(Box::new("planted")) };
+        assert_eq!(decoders.run(panics).await, None);
+        assert_eq!(decoders.run(|| 7).await, Some(7));
+    }
+}

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""What the way through the kernel costs: reads, names and listings of a mount against tmpfs, in one interleaved run.
+
+    fuse.py [--gribfs PROGRAM] [--rounds N] [--names N] [--json FILE]
+
+Two mounts of one reference set of plain 4 MiB chunks (nothing to decode, nothing to fetch but a local file), one as it is and one with
+`-o direct_io`; beside them a copy on /dev/shm. Each round does everything once, in turn; the first round is dropped; figures are medians
+of the rounds. `cold` means that the daemon has the chunk in memory and the kernel does not (posix_fadvise DONTNEED).
+
+| figure | target |
+|---|---|
+| warm read of a whole chunk, 1 MiB buffers, against tmpfs | at least 0.80 |
+| warm mmap, each page touched, against tmpfs | at least 0.85 |
+| direct_io of a chunk in the daemon's memory, 1 MiB buffers, against tmpfs | at least 0.80; at most 0.1 ms per MiB more |
+| cold read of a chunk in the daemon's memory | at most 0.7 ms per MiB |
+| first 4 KiB of such a chunk: open, read, close | at most 100 us |
+| cached stat against tmpfs | at least 0.8 |
+| lookups of new names | at least 50,000 a second |
+| cached missing name | at most 2 us |
+| (the same on tmpfs tells how much of it is Python's) | |
+| list of a million chunk names | at most 0.3 s, less than 1 MiB more of memory |
+
+The rest of the targets (readers of slow chunks side by side) is `read_path.py --only waves`.
+"""
+
+import argparse
+import json
+import mmap
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+MIB = 1 << 20
+CHUNK = 4 * MIB
+CHUNKS = 8
+
+
+class Mount:
+    """A mount for the length of a `with`."""
+
+    def __init__(self, program, source, folder, *options):
+        self.program, self.folder = program, pathlib.Path(folder)
+        self.folder.mkdir()
+        self.daemon = subprocess.Popen([program, "mount", "-f", source, self.folder, *options], stdout=subprocess.DEVNULL)
+        while not os.path.ismount(self.folder):
+            assert self.daemon.poll() is None, "the mount did not start"
+            time.sleep(0.01)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([self.program, "umount", self.folder], check=True, stdout=subprocess.DEVNULL)
+        self.daemon.wait(10)
+
+    def resident_mib(self):
+        status = pathlib.Path(f"/proc/{self.daemon.pid}/status").read_text()
+        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def reference_set(folder, names):
+    """`x`: chunks of 4 MiB in one file. `names`: an array of that many chunk names."""
+    data = folder / "data.bin"
+    with open(data, "wb") as file:
+        for number in range(CHUNKS):
+            file.write(os.urandom(MIB) * (CHUNK // MIB - 1) + bytes([number]) * MIB)
+    array = {"zarr_format": 2, "dtype": "<f4", "compressor": None, "filters": None, "fill_value": 0, "order": "C"}
+    refs = {
+        ".zgroup": '{"zarr_format":2}',
+        "x/.zarray": json.dumps(array | {"shape": [CHUNKS * CHUNK // 4], "chunks": [CHUNK // 4]}),
+        "names/.zarray": json.dumps(array | {"shape": [names], "chunks": [1]}),
+    }
+    refs |= {f"x/{i}": [f"file://{data}", i * CHUNK, CHUNK] for i in range(CHUNKS)}
+    refs |= {f"names/{i}": [f"file://{data}", i % CHUNK * 4, 4] for i in range(names)}
+    (folder / "refs.json").write_text(json.dumps({"version": 1, "refs": refs}))
+    return data, folder / "refs.json"
+
+
+BUFFER = bytearray(MIB)
+
+
+def whole(path, size=MIB):
+    """Seconds to open, read and close."""
+    view = memoryview(BUFFER)[:size]
+    start = time.perf_counter()
+    descriptor = os.open(path, os.O_RDONLY)
+    read = 0
+    while got := os.readv(descriptor, [view]):
+        read += got
+    os.close(descriptor)
+    seconds = time.perf_counter() - start
+    assert read == CHUNK, read
+    return seconds
+
+
+def first(path):
+    start = time.perf_counter()
+    descriptor = os.open(path, os.O_RDONLY)
+    assert len(os.pread(descriptor, 4096, 0)) == 4096
+    os.close(descriptor)
+    return time.perf_counter() - start
+
+
+def mapped(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    start = time.perf_counter()
+    with mmap.mmap(descriptor, CHUNK, prot=mmap.PROT_READ) as area:
+        assert len(area[:: mmap.PAGESIZE]) == CHUNK // mmap.PAGESIZE
+    seconds = time.perf_counter() - start
+    os.close(descriptor)
+    return seconds
+
+
+def drop(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def each(action, paths):
+    """Seconds of one `action`, of as many as there are paths."""
+    start = time.perf_counter()
+    for path in paths:
+        action(path)
+    return (time.perf_counter() - start) / len(paths)
+
+
+def missing(path):
+    try:
+        os.stat(path)
+        raise AssertionError(f"{path} is there")
+    except FileNotFoundError:
+        pass
+
+
+def measure(args, folder, shm):
+    data, refs = reference_set(folder, args.names)
+    plain_files = []
+    for number in range(CHUNKS):
+        path = shm / str(number)
+        path.write_bytes(data.read_bytes()[number * CHUNK : (number + 1) * CHUNK])
+        plain_files.append(path)
+    times = {}
+
+    def note(name, seconds):
+        times.setdefault(name, []).append(seconds)
+
+    with Mount(args.gribfs, refs, folder / "cached") as cached, Mount(args.gribfs, refs, folder / "direct", "-o", "direct_io") as direct:
+        listed = []
+        fresh = iter(range(args.names))
+        for _ in range(args.rounds + 1):
+            for number, plain in enumerate(plain_files):
+                path, straight = cached.folder / f"x/{number}", direct.folder / f"x/{number}"
+                note("tmpfs read", whole(plain))
+                drop(path)
+                note("cold read", whole(path))
+                note("warm read", whole(path))
+                note("direct read", whole(straight))
+                note("tmpfs mmap", mapped(plain))
+                note("warm mmap", mapped(path))
+                note("tmpfs 4 KiB", first(plain))
+                drop(path)
+                note("cold 4 KiB", first(path))
+                note("direct 4 KiB", first(straight))
+                note("direct read, 4 KiB buffers", whole(straight, 4096))
+                note("warm read, 4 KiB buffers", whole(path, 4096))
+            note("tmpfs stat", each(os.stat, [str(plain_files[0])] * 5000))
+            note("cached stat", each(os.stat, [str(cached.folder / "x/0")] * 5000))
+            note("new name", each(os.stat, [f"{cached.folder}/names/{next(fresh)}" for _ in range(min(5000, args.names // (args.rounds + 1)))]))
+            note("tmpfs missing name", each(missing, [f"{plain_files[0].parent}/nothing"] * 5000))
+            note("missing name", each(missing, [f"{cached.folder}/x/nothing"] * 5000))
+            before = cached.resident_mib()
+            start = time.perf_counter()
+            assert len(os.listdir(cached.folder / "names")) >= args.names
+            note("list", time.perf_counter() - start)
+            listed.append(cached.resident_mib() - before)
+    dropped = {name: values[len(values) // (args.rounds + 1) :] for name, values in times.items()}
+    return {name: statistics.median(values) for name, values in dropped.items()}, statistics.median(listed[1:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gribfs", default=HERE.parent.parent / "target/release/gribfs")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--names", type=int, default=1_000_000)
+    parser.add_argument("--json", type=pathlib.Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="gribfs-bench-") as folder, tempfile.TemporaryDirectory(dir="/dev/shm", prefix="gribfs-bench-") as shm:
+        t, grown = measure(args, pathlib.Path(folder), pathlib.Path(shm))
+    us, per_mib = 1e6, 1e3 / (CHUNK / MIB)
+    rows = [
+        ("warm read / tmpfs", t["tmpfs read"] / t["warm read"], ">= 0.80"),
+        ("warm mmap / tmpfs", t["tmpfs mmap"] / t["warm mmap"], ">= 0.85"),
+        ("direct read / tmpfs", t["tmpfs read"] / t["direct read"], ">= 0.80"),
+        ("direct read, ms more per MiB", (t["direct read"] - t["tmpfs read"]) * per_mib, "<= 0.1"),
+        ("cold read, ms more per MiB", (t["cold read"] - t["tmpfs read"]) * per_mib, "<= 0.7"),
+        ("cold first 4 KiB, us", t["cold 4 KiB"] * us, "<= 100"),
+        ("direct first 4 KiB, us", t["direct 4 KiB"] * us, ""),
+        ("direct read with 4 KiB buffers / warm one", t["direct read, 4 KiB buffers"] / t["warm read, 4 KiB buffers"], ""),
+        ("cached stat / tmpfs", t["tmpfs stat"] / t["cached stat"], ">= 0.8"),
+        ("lookups of new names, 1/s", 1 / t["new name"], ">= 50000"),
+        ("missing name, us", t["missing name"] * us, "<= 2"),
+        ("missing name / tmpfs", t["missing name"] / t["tmpfs missing name"], ""),
+        (f"list {args.names} names, s", t["list"], "<= 0.3 for a million"),
+        ("memory that it took, MiB", grown, "< 1"),
+    ]
+    for name, value, target in rows:
+        print(f"{name:<44} {value:>12.3f}   {target}")
+    if args.json:
+        args.json.write_text(json.dumps({"seconds": t, "figures": {name: value for name, value, _ in rows}}, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
