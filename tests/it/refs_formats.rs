@@ -233,7 +233,7 @@ fn records_are_not_read_where_the_kernel_waits() {
     assert!(!tree.is_ready(at, None), "one record of two");
     let mut names = Vec::new();
     tree.list(at, 0, &mut |entry| {
-        names.push(entry.name);
+        names.push(entry.name.to_owned());
         true
     })
     .unwrap();
