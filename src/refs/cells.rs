@@ -1,13 +1,16 @@
 //! Cells of foreign Parquet: text, bytes and numbers whatever physical type a writer chose.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
-use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::{Array as _, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::error::RefsError;
@@ -21,18 +24,33 @@ pub(crate) fn batches(
     file: Bytes,
     each: &mut dyn FnMut(&RecordBatch) -> Result<(), RefsError>,
 ) -> Result<(), RefsError> {
+    batches_with(file, "", each)
+}
+
+/// The same; the texts of the column `words`, few of which differ, come as a dictionary: see [`Words`].
+pub(crate) fn batches_with(
+    file: Bytes,
+    words: &str,
+    each: &mut dyn FnMut(&RecordBatch) -> Result<(), RefsError>,
+) -> Result<(), RefsError> {
     let failed = |error: &dyn std::fmt::Display| RefsError::Parquet(error.to_string());
     let work = || -> Result<(), RefsError> {
         // Without the writer's Arrow schema: its dictionaries, durations and extensions say nothing that is needed here.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .map_err(|error| failed(&error))?;
+        let mut metadata =
+            ArrowReaderMetadata::load(&file, options.clone()).map_err(|error| failed(&error))?;
+        if let Some(schema) = with_dictionary(metadata.schema(), words) {
+            let options = options.with_schema(schema);
+            metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+                .map_err(|error| failed(&error))?;
+        }
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let rows = builder.metadata().file_metadata().num_rows();
         if !(0..=MAX_ROWS).contains(&rows) {
             return Err(RefsError::Parquet(format!("{rows} rows")));
         }
         let reader = builder
-            .with_batch_size(8192)
+            .with_batch_size(if words.is_empty() { 8192 } else { 32_768 })
             .build()
             .map_err(|error| failed(&error))?;
         for batch in reader {
@@ -42,6 +60,24 @@ pub(crate) fn batches(
     };
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_panic| Err(RefsError::Parquet("the file is damaged".to_owned())))
+}
+
+/// The schema with a dictionary for the texts of a column, if there are any.
+fn with_dictionary(schema: &SchemaRef, words: &str) -> Option<SchemaRef> {
+    let mut changed = false;
+    let fields: Vec<FieldRef> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            if field.name() != words || *field.data_type() != DataType::Utf8 {
+                return Arc::clone(field);
+            }
+            changed = true;
+            let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            Arc::new(field.as_ref().clone().with_data_type(kind))
+        })
+        .collect();
+    changed.then(|| Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
 }
 
 /// Names of a Parquet file's columns, from its footer (without the 8 bytes at the end); none of a table of our own.
@@ -117,12 +153,78 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// A column of texts as numbers that an owner of texts gives them. A dictionary's are asked for once, not row by row.
+pub(crate) enum Words<'a> {
+    /// The key of each row, the text of each key, the number of each text.
+    Dictionary(&'a Int32Array, &'a StringArray, Vec<Option<u32>>),
+    Texts(Texts<'a>),
+}
+
+impl<'a> Words<'a> {
+    /// `number_of` gives a text its number, or `None` where it must not stand.
+    pub(crate) fn of(
+        batch: &'a RecordBatch,
+        name: &str,
+        mut number_of: impl FnMut(&str) -> Option<u32>,
+    ) -> Self {
+        let dictionary = batch
+            .column_by_name(name)
+            .and_then(|array| array.as_dictionary_opt::<Int32Type>());
+        let texts = dictionary.and_then(|dictionary| dictionary.values().as_string_opt::<i32>());
+        match (dictionary, texts) {
+            (Some(dictionary), Some(texts)) => {
+                let numbers = texts.iter().map(|text| number_of(text?)).collect();
+                Self::Dictionary(dictionary.keys(), texts, numbers)
+            }
+            _ => Self::Texts(Texts::of(batch, name)),
+        }
+    }
+
+    /// The number of a row's text: `None` for null.
+    ///
+    /// # Errors
+    /// The text, where it must not stand.
+    pub(crate) fn get(
+        &self,
+        row: usize,
+        number_of: &mut dyn FnMut(&str) -> Option<u32>,
+    ) -> Result<Option<u32>, String> {
+        match self {
+            Self::Dictionary(keys, texts, numbers) => {
+                if row >= keys.len() || keys.is_null(row) {
+                    return Ok(None);
+                }
+                let key = usize::try_from(keys.value(row)).map_err(|error| error.to_string())?;
+                match numbers.get(key) {
+                    Some(Some(number)) => Ok(Some(*number)),
+                    Some(None) if texts.is_valid(key) => Err(texts.value(key).to_owned()),
+                    Some(None) | None => Ok(None),
+                }
+            }
+            Self::Texts(texts) => {
+                let Some(text) = texts.get(row) else {
+                    return Ok(None);
+                };
+                let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+                number_of(text).map(Some).ok_or_else(|| text.to_owned())
+            }
+        }
+    }
+}
+
 /// A column of counts.
-pub(crate) struct Counts<'a>(Option<&'a ArrayRef>);
+pub(crate) enum Counts<'a> {
+    Longs(&'a Int64Array),
+    Other(Option<&'a ArrayRef>),
+}
 
 impl<'a> Counts<'a> {
     pub(crate) fn of(batch: &'a RecordBatch, name: &str) -> Self {
-        Self(batch.column_by_name(name))
+        let column = batch.column_by_name(name);
+        match column.and_then(|array| array.as_primitive_opt::<Int64Type>()) {
+            Some(longs) => Self::Longs(longs),
+            None => Self::Other(column),
+        }
     }
 
     /// The count of a row: `Ok(None)` for null.
@@ -130,10 +232,20 @@ impl<'a> Counts<'a> {
     /// # Errors
     /// The text of a number that is no count.
     pub(crate) fn get(&self, row: usize) -> Result<Option<u64>, String> {
-        let Some(array) = self
-            .0
-            .filter(|array| row < array.len() && !array.is_null(row))
-        else {
+        let array = match self {
+            Self::Longs(longs) => {
+                if row >= longs.len() || longs.is_null(row) {
+                    return Ok(None);
+                }
+                let number = longs.value(row);
+                return match u64::try_from(number) {
+                    Ok(count) => Ok(Some(count)),
+                    Err(_negative) => Err(number.to_string()),
+                };
+            }
+            Self::Other(array) => *array,
+        };
+        let Some(array) = array.filter(|array| row < array.len() && !array.is_null(row)) else {
             return Ok(None);
         };
         let signed = |number: i64| {
@@ -154,9 +266,6 @@ impl<'a> Counts<'a> {
             reason = "a foreign enum: all else is no number"
         )]
         match array.data_type() {
-            DataType::Int64 => array
-                .as_primitive_opt::<Int64Type>()
-                .map_or(Ok(None), |a| signed(a.value(row))),
             DataType::Int32 => array
                 .as_primitive_opt::<Int32Type>()
                 .map_or(Ok(None), |a| signed(a.value(row).into())),

@@ -83,7 +83,14 @@ impl RefSet {
             .zip(positions.iter().zip(&info.chunks))
             .map(|(name, (position, chunk))| (name, position * chunk))
             .collect();
-        let coordinate = |name: &str| self.coordinate(at.parent, name, &index);
+        // An array may have coordinates of its own beside those that others share: `time_tp_bucket6h`.
+        let listed = at.attributes.get("coordinates").and_then(Value::as_str);
+        let coordinate = |name: &str| {
+            let own = format!("{name}_{}", at.name);
+            let has_own =
+                listed.is_some_and(|names| names.split_whitespace().any(|word| word == own));
+            self.coordinate(at.parent, if has_own { &own } else { name }, &index)
+        };
         let moment = |name: &str| {
             let (value, attributes) = coordinate(name)?;
             let (scale, origin) = time_units(attributes.get("units")?.as_str()?)?;
@@ -276,6 +283,28 @@ pub(crate) fn time_units(units: &str) -> Option<(f64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_coordinate_of_an_arrays_own_goes_before_the_shared_one() {
+        let zarray = |filters: &str| {
+            format!(
+                r#"{{\"zarr_format\":2,\"shape\":[1],\"chunks\":[1],\"dtype\":\"<f8\",\"fill_value\":null,\"filters\":{filters}}}"#
+            )
+        };
+        let grib = zarray(r#"[{\"id\":\"grib\",\"var\":\"tp\"}]"#);
+        let hours =
+            r#"{\"_ARRAY_DIMENSIONS\":[\"x\"],\"units\":\"hours since 1970-01-01 00:00:00\"}"#;
+        let plain = zarray("null");
+        let text = format!(
+            r#"{{"a/.zarray":"{grib}","a/.zattrs":"{{\"_ARRAY_DIMENSIONS\":[\"x\"],\"coordinates\":\"time_a step_a\"}}",
+            "b/.zarray":"{grib}","b/.zattrs":"{{\"_ARRAY_DIMENSIONS\":[\"x\"],\"coordinates\":\"time step\"}}",
+            "time/.zarray":"{plain}","time/.zattrs":"{hours}","time/0":"base64:AAAAAAAA8D8=",
+            "time_a/.zarray":"{plain}","time_a/.zattrs":"{hours}","time_a/0":"base64:AAAAAAAAAEA="}}"#
+        );
+        let set = crate::refs::read_json(text.as_bytes()).unwrap();
+        let run = |path: &str| set.expectation(set.find(path).unwrap(), 0).run;
+        assert_eq!((run("a"), run("b")), (Some(7200), Some(3600)));
+    }
 
     #[test]
     fn cf_units_are_read() {

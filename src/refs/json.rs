@@ -188,27 +188,37 @@ fn plain_range(raw: &[u8], url: &mut String) -> Option<(u64, Option<u64>)> {
     if text.get(end) != Some(&b'"') {
         return None;
     }
-    let found = std::str::from_utf8(text.get(..end)?).ok()?;
+    let found = text.get(..end)?;
     let rest = text.get(end + 1..)?.trim_ascii();
     let range = if rest.is_empty() {
         (0, None)
     } else {
         let rest = rest.strip_prefix(b",")?;
         let comma = memchr::memchr(b',', rest)?;
-        let number = |bytes: &[u8]| -> Option<u64> {
-            std::str::from_utf8(bytes.trim_ascii()).ok()?.parse().ok()
-        };
         (
-            number(rest.get(..comma)?)?,
-            Some(number(rest.get(comma + 1..)?)?),
+            digits(rest.get(..comma)?)?,
+            Some(digits(rest.get(comma + 1..)?)?),
         )
     };
-    if found.contains("\\/") {
+    // Neighbours mostly lie in one object.
+    if found != url.as_bytes() {
+        let found = std::str::from_utf8(found).ok()?;
+        url.clear();
+        url.push_str(found);
+    }
+    Some(range)
+}
+
+/// A count in decimal digits, white space around it.
+fn digits(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii();
+    if text.is_empty() {
         return None;
     }
-    url.clear();
-    url.push_str(found);
-    Some(range)
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use lru::LruCache;
 use serde_json::Value;
 
 use super::builder::SetBuilder;
-use super::cells::{Counts, Texts, batches};
+use super::cells::{Counts, Texts, Words, batches_with};
 use super::chunks::{ChunkTable, Slot, Target};
 use super::error::RefsError;
 use super::json_text::parse_lenient;
@@ -230,26 +230,26 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
     let mut urls = Urls::default();
     let mut chunks = ChunkTable::default();
     let mut row_number = 0_u64;
-    batches(file, &mut |batch| {
-        let (paths, raws) = (Texts::of(batch, "path"), Texts::of(batch, "raw"));
+    batches_with(file, "path", &mut |batch| {
+        let mut number_of = |url: &str| {
+            let is_template = url.contains("{{");
+            if is_template { None } else { urls.intern(url) }
+        };
+        let paths = Words::of(batch, "path", &mut number_of);
+        let raws = Texts::of(batch, "raw");
         let (offsets, sizes) = (Counts::of(batch, "offset"), Counts::of(batch, "size"));
         for row in 0..batch.num_rows() {
             if row_number >= record_size {
                 return Ok(());
             }
-            row_number += 1;
-            let slot = if let Some(raw) = raws.get(row) {
-                Some(Slot::Inline(Bytes::copy_from_slice(raw)))
-            } else if let Some(path) = paths.get(row) {
-                let bad =
-                    |what: String| RefsError::Parquet(format!("row {}: {what}", row_number - 1));
-                let path = std::str::from_utf8(path)
-                    .map_err(|_not| bad("a path that is no text".to_owned()))?;
-                if path.contains("{{") {
-                    return Err(bad(format!(
-                        "path `{path}` holds a template that was never expanded"
-                    )));
-                }
+            let bad = |what: String| RefsError::Parquet(format!("row {row_number}: {what}"));
+            if let Some(raw) = raws.get(row) {
+                chunks.push_row(&Slot::Inline(Bytes::copy_from_slice(raw)));
+            } else if let Some(url) = paths.get(row, &mut number_of).map_err(|path| {
+                bad(format!(
+                    "path `{path}` is no URL: a template that was never expanded, or no text"
+                ))
+            })? {
                 let count = |counts: &Counts<'_>, name: &str| {
                     counts
                         .get(row)
@@ -257,28 +257,22 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
                         .map_err(|number| bad(format!("{name} is {number}")))
                 };
                 let (offset, size) = (count(&offsets, "offset")?, count(&sizes, "size")?);
-                let url = urls
-                    .intern(path)
-                    .ok_or_else(|| bad("too many URLs".to_owned()))?;
                 let length = (offset != 0 || size != 0).then_some(size);
-                Some(Slot::Object {
+                chunks.push_row(&Slot::Object {
                     url,
                     offset,
                     length,
-                })
+                });
             } else {
-                None
-            };
-            match slot {
-                Some(slot) => chunks.push_row(&slot),
-                None => chunks.push_absent(),
+                chunks.push_absent();
             }
+            row_number += 1;
         }
         Ok(())
     })?;
     urls.seal();
     chunks.seal();
-    let memory = chunks.memory() + urls.iter().map(|url| url.len() + 8).sum::<usize>() + 256;
+    let memory = chunks.memory() + urls.memory() + 256;
     Ok(Record {
         urls,
         chunks,

@@ -60,6 +60,11 @@ impl<R: Read> Stream<R> {
 
     /// The next byte that is not white space, not consumed; `None` at the end.
     pub(crate) fn peek(&mut self) -> Result<Option<u8>, RefsError> {
+        if let Some(byte) = self.buffer.get(self.at)
+            && !byte.is_ascii_whitespace()
+        {
+            return Ok(Some(*byte));
+        }
         loop {
             let rest = self.buffer.get(self.at..).unwrap_or_default();
             match rest.iter().position(|byte| !byte.is_ascii_whitespace()) {

@@ -55,6 +55,11 @@ impl Urls {
         (0..self.ends.len()).filter_map(|number| self.get(u32::try_from(number).ok()?))
     }
 
+    /// Bytes held in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.text.len() + self.ends.len() * size_of::<usize>()
+    }
+
     /// The same numbers with other texts.
     pub(crate) fn rewritten<E>(
         &self,

@@ -5,21 +5,32 @@
 /// Strict: decimal digits without sign or leading zero, one number per dimension, separated by `.`, each inside the grid.
 #[must_use]
 pub fn parse_chunk_key(name: &str, grid: &[u64]) -> Option<u64> {
-    let mut parts = name.split('.');
+    let mut rest = name.as_bytes();
     let mut linear = 0_u64;
-    for length in grid {
-        let part = parts.next()?;
-        let plain = part == "0"
-            || (part.bytes().all(|b| b.is_ascii_digit())
-                && !part.starts_with('0')
-                && !part.is_empty());
-        let position: u64 = plain.then(|| part.parse().ok()).flatten()?;
-        if position >= *length {
+    for (at, length) in grid.iter().enumerate() {
+        if at > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let mut position = 0_u64;
+        let mut digits = 0;
+        while let Some((byte, tail)) = rest.split_first()
+            && byte.is_ascii_digit()
+        {
+            if digits > 0 && position == 0 {
+                return None;
+            }
+            position = position
+                .checked_mul(10)?
+                .checked_add((byte - b'0').into())?;
+            digits += 1;
+            rest = tail;
+        }
+        if digits == 0 || position >= *length {
             return None;
         }
         linear = linear.checked_mul(*length)?.checked_add(position)?;
     }
-    parts.next().is_none().then_some(linear)
+    (rest.is_empty() && !grid.is_empty()).then_some(linear)
 }
 
 /// Positions of the chunk with a linear number.

@@ -94,8 +94,58 @@ fn a_record_that_cannot_be_read_is_an_error_and_not_absence() {
     );
 }
 
+/// A small file of each format.
+const FIXTURES: [&str; 9] = [
+    "v1.json",
+    "gik_v1.par",
+    "gik_v2.par",
+    "gik_v3.par",
+    "gik_v4.par",
+    "gik_v5.par",
+    "k_index.parquet",
+    "records_fastparquet.parq/t2m/instant/heightAboveGround/t2m/refs.0.parq",
+    "records_pyarrow.parq/t2m/instant/heightAboveGround/t2m/refs.0.parq",
+];
+
+/// Reads bytes as whatever they may be taken for, and looks at every chunk that came of it.
+fn read_as_anything(bytes: &Bytes) {
+    let sets = [read_json(bytes.as_ref()), read_gik(bytes.clone())];
+    for set in sets.into_iter().flatten() {
+        for (node, _, info) in set.arrays() {
+            let mut left = 50;
+            drop(set.present(node, 0, &mut |number| {
+                drop((set.chunk(node, number), set.expectation(node, number)));
+                left -= 1;
+                left > 0
+            }));
+            drop((info.chunk_bytes(), info.chunk_name(info.chunk_count())));
+        }
+    }
+    drop(read_k_index(bytes.clone()));
+    drop(read_record(bytes.clone(), 8));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn damaged_files_of_every_format_never_panic(
+        which in 0..FIXTURES.len(),
+        hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/refs");
+        let mut bytes = std::fs::read(folder.join(FIXTURES[which])).unwrap();
+        for (at, byte) in hits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            let at = cut.index(bytes.len());
+            bytes.drain(at..);
+        }
+        read_as_anything(&Bytes::from(bytes));
+    }
 
     #[test]
     fn damaged_json_never_panics(at in 0_usize..SET.len(), byte in any::<u8>(), cut in 0_usize..SET.len()) {

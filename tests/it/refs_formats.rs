@@ -287,3 +287,38 @@ fn chunks_of_sets_share_one_budget_of_memory() {
     );
     assert!(statistics.cached_bytes <= config.memory_bytes / 2);
 }
+
+#[test]
+fn counters_of_a_set_can_be_read_while_reads_fail() {
+    let bed = Bed::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let policy = Policy::new(Some(elsewhere.path()), &[]).unwrap();
+    let runtime = bed.runtime.handle().clone();
+    let config = RefConfig::default();
+    let set = bed.set("v0.json");
+    let node = set.find("u/instant/isobaricInhPa/u").unwrap();
+    let reader = RefReader::new(set, bed.storage.clone(), runtime, policy, &config);
+    let reader = Arc::new(reader);
+    let reads: Vec<_> = (0..4)
+        .map(|number| {
+            let reader = Arc::clone(&reader);
+            bed.runtime.spawn(async move {
+                for _ in 0..500 {
+                    let read = reader.read(RefKey::Chunk(node, number), 58_560, 1);
+                    let failed = match read {
+                        Read::Now(outcome) => outcome,
+                        Read::Later(flight) => flight.await,
+                    };
+                    assert!(failed.is_err());
+                }
+            })
+        })
+        .collect();
+    while !reads.iter().all(tokio::task::JoinHandle::is_finished) {
+        assert!(reader.statistics().cached_bytes == 0);
+    }
+    for read in reads {
+        bed.runtime.block_on(read).unwrap();
+    }
+    assert!(reader.statistics().failures > 0);
+}
