@@ -119,20 +119,3 @@ fn what_has_not_arrived_is_pending_and_listed() {
     assert_eq!(told["unknown_lengths"], 0, "it has no length yet");
     assert!(info(&table, &[]).contains("##?"));
 }
-
-/// Not run by itself: `GRIBFS_INFO_RUNS=2600 cargo test --test it -- --ignored a_large_table` tells how long it takes.
-#[test]
-#[ignore = "a measurement"]
-fn a_large_table() {
-    let runs = std::env::var("GRIBFS_INFO_RUNS").map_or(500, |runs| runs.parse().unwrap());
-    let table = archive(runs, 200, |_, _| false);
-    let began = std::time::Instant::now();
-    let written = began.elapsed();
-    let text = info(&table, &[]);
-    eprintln!(
-        "{} rows: {:?}, of it writing {written:?}",
-        table.rows.len(),
-        began.elapsed()
-    );
-    assert!(text.contains("complete"));
-}
