@@ -23,7 +23,6 @@ pub mod references;
 mod rescan;
 mod rows;
 mod side;
-mod timeslice;
 pub mod verify;
 mod walk;
 

@@ -58,7 +58,7 @@ const HOUSE: &[Rule] = &[
         &[
             "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
         ],
-        &["libc", "rayon", "rustix", "tokio"],
+        &["rayon", "rustix", "tokio"],
     ),
     (
         "vfs",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time, CPU, memory and output size of `gribfs copy`, from archives served by the benchmark bed at 30 ms.
 
-  copy.py --bed FOLDER [--gribfs target/release/gribfs] [--only w6,codecs,chunks,memory,ensemble,peers] [--repeats 3]
+  copy_zarr.py --bed FOLDER [--gribfs target/release/gribfs] [--only w6,codecs,chunks,memory,ensemble,peers] [--repeats 3]
 
 Wanted: BENCH_DIR, the bed's work folder, with its archive, and its server on BENCH_PORT (no latency) and BENCH_PORT + 1 (30 ms before the
 first byte). Copies go to BENCH_DIR/copy and are removed.
