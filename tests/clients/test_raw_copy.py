@@ -1,5 +1,7 @@
 """`gribfs copy --raw`: the messages themselves in files of one's own. The copy mounts as the source does, goes on where it was stopped, and tells what is missing."""
 
+import struct
+import os
 import hashlib
 import json
 import pathlib
@@ -118,16 +120,24 @@ def test_a_message_that_cannot_be_had_is_pending_and_is_tried_again(gribfs, arch
 
 
 def test_another_message_at_that_place_is_not_copied(gribfs, archive, tmp_path):
-    """The proof that a mount demands of a message is demanded here too: an index that lies gives no wrong copy."""
+    """The proof that a mount demands of a message is demanded here too: an archive that changed unseen gives no wrong copy."""
     path = archive / "00/atmos/gfs.t00z.pgrb2.3p00.f006"
+    gribfs("index", archive, "-o", tmp_path / "gfs.parquet")
+    before = path.stat()
     lines = path.with_name(path.name + ".idx").read_text().splitlines()
-    names = [line.split(":", 3) for line in lines]
-    at = next(number for number, name in enumerate(names) if name[3].startswith("UGRD:10 m"))
-    names[at][3], names[at + 1][3] = names[at + 1][3], names[at][3]
-    path.with_name(path.name + ".idx").write_text("\n".join(":".join(name) for name in names) + "\n")
-    gribfs("index", path.with_name(path.name[:-1] + "0"), path.with_name(path.name[:-1] + "3"), path, "-o", tmp_path / "gfs.parquet")
-    done = gribfs("copy", "--raw", tmp_path / "gfs.parquet", tmp_path / "copy", "--variable", "u10,v10,t2m", "--step", "6h", code=1)
-    assert done.stdout.count("another message lies there") == 2, done.stdout
+    winds = [line for line in lines if ":GRD:10 m" in line.replace("UGRD", "GRD").replace("VGRD", "GRD")]
+    with open(path, "r+b") as file:
+        for line in winds:  # u becomes v and v u, at the same place, in as many bytes, at the same time
+            offset = int(line.split(":")[1])
+            file.seek(offset)
+            section4 = file.read(4096).index(struct.pack(">IBHH", 34, 4, 0, 0))
+            file.seek(offset + section4 + 10)
+            number = file.read(1)[0]
+            file.seek(offset + section4 + 10)
+            file.write(bytes([{2: 3, 3: 2}[number]]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    done = gribfs("copy", "--raw", tmp_path / "gfs.parquet", tmp_path / "copy", "--variable", "u10,v10,t2m", "--step", "6h", "--run", "2026-11-22T00", code=1)
+    assert len(winds) == 2 and done.stdout.count("another message lies there") == 2, done.stdout
     assert len(objects(tmp_path / "copy")) == 1
 
 
