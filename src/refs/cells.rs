@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::error::RefsError;
 use super::value::whole_float;
@@ -34,6 +34,7 @@ pub(crate) fn batches_with(
     each: &mut dyn FnMut(&RecordBatch) -> Result<(), RefsError>,
 ) -> Result<(), RefsError> {
     let failed = |error: &dyn std::fmt::Display| RefsError::Parquet(error.to_string());
+    let length = file.len() as u64;
     let work = || -> Result<(), RefsError> {
         // Without the writer's Arrow schema: its dictionaries, durations and extensions say nothing that is needed here.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -49,6 +50,7 @@ pub(crate) fn batches_with(
         if !(0..=MAX_ROWS).contains(&rows) {
             return Err(RefsError::Parquet(format!("{rows} rows")));
         }
+        within(builder.metadata(), length)?;
         let reader = builder
             .with_batch_size(if words.is_empty() { 8192 } else { 32_768 })
             .build()
@@ -60,6 +62,30 @@ pub(crate) fn batches_with(
     };
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_panic| Err(RefsError::Parquet("the file is damaged".to_owned())))
+}
+
+/// Refuses columns that lie outside of a file of so many bytes: the reader panics at negative numbers.
+fn within(metadata: &ParquetMetaData, length: u64) -> Result<(), RefsError> {
+    let chunks = metadata
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns());
+    for chunk in chunks {
+        let start = chunk
+            .dictionary_page_offset()
+            .unwrap_or_else(|| chunk.data_page_offset());
+        let end = u64::try_from(start)
+            .ok()
+            .zip(u64::try_from(chunk.compressed_size()).ok())
+            .and_then(|(start, size)| start.checked_add(size));
+        if end.is_none_or(|end| end > length) {
+            let column = chunk.column_path().string();
+            return Err(RefsError::Parquet(format!(
+                "column `{column}` lies outside of the file: its footer is damaged"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The schema with a dictionary for the texts of a column, if there are any.
