@@ -185,7 +185,7 @@ fn a_column_that_begins_before_the_file_is_an_error() {
         env!("CARGO_MANIFEST_DIR"),
         "/tests/data/bad/refs_parquet/column_before_the_file.parq"
     );
-    let bytes = bytes::Bytes::from(std::fs::read(path).unwrap());
+    let bytes = Bytes::from(std::fs::read(path).unwrap());
     let error = read_record(bytes, 1000).unwrap_err().to_string();
     assert!(error.contains("lies outside of the file"), "{error}");
 }
