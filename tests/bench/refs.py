@@ -18,16 +18,14 @@ dictionaries, one row group, no statistics). No reference is followed, so the ob
 
 The daemon's CPU stands beside wall time: a busy machine stretches the latter.
 
-On a machine of two cores, both busy with other work, so that only CPU and memory mean anything:
+A release build on two quiet cores (100 M and fsspec: on busy ones, so that only CPU and memory mean anything):
 
-| set | mount | memory | touch, CPU | list, CPU |
+| set | mount | memory | touch | list 200,000 names, then again |
 |---|---|---|---|---|
-| Parquet, 10 M | 0.03 s | 11 MB, 183 MB after looking at all arrays | 15.9 ms; 8 to 10 ms since texts come by dictionary | 0.05 s, then 0.02 s |
-| Parquet, 100 M | 0.04 s | 13 MB, 214 MB after looking at 100 arrays | 16.4 ms | 0.07 s, then 0.02 s |
-| JSON, 10 M (1.2 GB) | 4.7 s of CPU; 4.1 s since neighbours are not copied | 175 MB | 0.03 ms | 0.02 s |
+| Parquet, 10 M | 0.02 s | 12 MB, 182 MB after looking at all arrays | 13.6 ms | 0.18 s, 0.10 s |
+| Parquet, 100 M | 0.04 s | 13 MB, 214 MB after looking at 100 arrays | | |
+| JSON, 10 M (1.2 GB) | 3.9 s | 176 MB | 0.03 ms | 0.086 s, 0.084 s |
 | JSON, 1.2 M by fsspec 2026.9 | 3.8 s of CPU (here 0.5 s) | 737 MB (here 25 MB) | | 6.7 s of wall |
-
-The figures after "since" are of the reader alone, built with opt-level 3 over dependencies at opt-level 1; the others of a release build.
 """
 
 import argparse
