@@ -9,8 +9,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant as Clock};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
@@ -21,6 +21,7 @@ use super::fetch::Source;
 use super::rescan::{HealError, rescan};
 use super::rows::Located;
 use super::side::{Place, Scan, SideFiles, Verdict, digest, shown};
+use super::{lock, now_seconds};
 use crate::table::row::Row;
 
 /// Longest walk of an object: 10,000 messages at 60 ms.
@@ -401,15 +402,4 @@ fn verdict(scan: &Scan, wanted: &str, row: &Row) -> Result<Place, HealError> {
         Some(Verdict::Absent) | None => Err(HealError::Absent),
         Some(Verdict::Times(times)) => Err(HealError::Ambiguous(*times)),
     }
-}
-
-fn now_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -26,6 +26,9 @@ mod side;
 pub mod verify;
 mod walk;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 pub use bulk::{Arrivals, BulkField, BulkReader, Place as MessagePlace};
 pub use disk::{DiskCache, DiskConfig, DiskStatistics};
 pub use failure::{FailureKind, ReadFailure};
@@ -33,3 +36,16 @@ pub use failures::Failure;
 pub use heal::{HealStatistics, Healed, OnStale};
 pub use reader::{FieldReader, Observed, Read, ReaderConfig, Statistics};
 pub use references::{LoadError, Loaded, RefConfig, RefKey, RefReadError, RefReader, load_refs};
+
+/// A lock, whoever panicked while holding it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Seconds since 1970.
+fn now_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -25,6 +25,7 @@ use super::heal::{HealStatistics, OnStale};
 use super::rows::Located;
 use super::side::Place;
 use super::walk::{Ahead, Walks};
+use super::{lock, now_seconds};
 use crate::dataset::GridView;
 use crate::dataset::archive::{RowId, RowSource};
 use crate::storage::Storage;
@@ -245,7 +246,6 @@ impl FieldReader {
             debug!("row {row} is being read for another request already: waits for that");
             return Read::Later(known.flight.clone());
         }
-        debug!("row {row} is read for this request");
         // A flight that landed between the two locks has left its field in the cache.
         if let Some(field) = from_memory() {
             return Read::Now(Ok(field));
@@ -254,6 +254,7 @@ impl FieldReader {
             lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
             return Read::Now(Err(failure));
         }
+        debug!("row {row} is read for this request");
         self.bets.read(self.source.sizes(row).message);
         let flight = self.depart(row, None);
         let departed = InFlight {
@@ -525,15 +526,4 @@ pub(super) fn describe(source: &Source, at: &Located) -> String {
         row.reference.path_name(),
         step_text(row.window.end)
     )
-}
-
-fn now_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

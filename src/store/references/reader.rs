@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::RefKey;
 use super::error::RefReadError;
 use super::policy::{Policy, Refusal};
-use super::source::{Source, lock};
+use super::source::Source;
 use crate::location::Location;
 use crate::refs::{Kind, RefSet, Target};
 use crate::storage::Storage;
@@ -24,6 +24,7 @@ use crate::store::failure::{FailureKind, ReadFailure};
 use crate::store::failures::FailureLog;
 use crate::store::origin::Origin;
 use crate::store::reader::{Flight, Observed, Read, Statistics};
+use crate::store::{lock, now_seconds};
 
 /// How long a failure stands for the request that follows it: the kernel asks twice for the first page.
 const FAILURE_STANDS: Duration = Duration::from_secs(1);
@@ -298,11 +299,4 @@ impl Landing {
             }
         }
     }
-}
-
-fn now_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

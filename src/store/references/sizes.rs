@@ -5,10 +5,10 @@ use futures::StreamExt as _;
 use super::error::RefReadError;
 use super::policy::shown;
 use super::reader::RefReader;
-use super::source::lock;
 use crate::location::ByteRange;
 use crate::refs::{Coding, Kind, Target};
 use crate::storage::Short;
+use crate::store::lock;
 
 /// Sizes that are asked for; sets with more whole objects are not of this world.
 const MAX_SIZES: usize = 100_000;

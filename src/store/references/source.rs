@@ -1,7 +1,7 @@
 //! From the key of a chunk to its bytes: the reference is looked up, followed if it may be, fetched, and what is a GRIB message
 //! proven and decoded.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant as Clock;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::storage::Short;
 use crate::store::budget::{Budget, leased};
 use crate::store::cache::FieldCache;
 use crate::store::decoders::Decoders;
+use crate::store::lock;
 use crate::store::origin::{Came, Origin};
 
 /// What a message is taken to be where the set does not say how long it is: a reference to a whole object.
@@ -231,8 +232,4 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Bytes of a chunk once it is decoded.
 fn decoded_bytes(grib: &Grib) -> u64 {
     grib.wanted.elements.saturating_mul(grib.item_bytes)
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
