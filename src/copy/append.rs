@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::codec::{Codec, Encoder};
-use super::layout::{Fields, Layout, Target};
+use super::layout::{Fields, Layout, Target, element_of};
 use super::report::CopyError;
 use super::round::{ROUNDED, ROUNDED_TO_PACKING};
 use crate::location::Location;
@@ -329,18 +329,7 @@ async fn old_values(
 fn spread(array: &Array, linear: u64, piece: &[u8], whole: &mut [u8], item: usize) {
     let at = chunk_positions(linear, &array.chunk_grid());
     for (element, value) in (0_u64..).zip(piece.chunks_exact(item)) {
-        let within = chunk_positions(element, &array.chunks);
-        let mut to = Some(0_u64);
-        for axis in 0..array.shape.len() {
-            let of = |list: &[u64]| list.get(axis).copied().unwrap_or(0);
-            let position = of(&at) * of(&array.chunks) + of(&within);
-            let length = of(&array.shape);
-            to = to
-                .filter(|_| position < length)
-                .map(|to| to * length + position);
-        }
-        let place = to
-            .and_then(|to| usize::try_from(to).ok())
+        let place = element_of(array, &at, element)
             .and_then(|to| whole.get_mut(to * item..(to + 1) * item));
         if let Some(place) = place {
             place.copy_from_slice(value);

@@ -395,20 +395,25 @@ pub(super) fn piece(array: &Array, whole: &[u8], linear: u64, fill: &[u8]) -> (S
     let count = usize::try_from(array.chunks.iter().product::<u64>()).unwrap_or(0);
     let mut piece = Vec::with_capacity(count.saturating_mul(item));
     for element in 0..count as u64 {
-        let within = chunk_positions(element, &array.chunks);
-        let mut from = Some(0_u64);
-        for axis in 0..array.shape.len() {
-            let of = |list: &[u64]| list.get(axis).copied().unwrap_or(0);
-            let position = of(&at) * of(&array.chunks) + of(&within);
-            let length = of(&array.shape);
-            from = from
-                .filter(|_| position < length)
-                .map(|from| from * length + position);
-        }
-        let value = from
-            .and_then(|from| usize::try_from(from).ok())
+        let value = element_of(array, &at, element)
             .and_then(|from| whole.get(from * item..(from + 1) * item));
         piece.extend_from_slice(value.unwrap_or(fill));
     }
     (chunk_key(linear, &grid), piece)
+}
+
+/// Number, in the whole array, of an element of the chunk at the positions `at`; `None` behind the edge.
+pub(super) fn element_of(array: &Array, at: &[u64], element: u64) -> Option<usize> {
+    let within = chunk_positions(element, &array.chunks);
+    let mut number = 0_u64;
+    for axis in 0..array.shape.len() {
+        let of = |list: &[u64]| list.get(axis).copied().unwrap_or(0);
+        let position = of(at) * of(&array.chunks) + of(&within);
+        let length = of(&array.shape);
+        if position >= length {
+            return None;
+        }
+        number = number * length + position;
+    }
+    usize::try_from(number).ok()
 }

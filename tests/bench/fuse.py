@@ -29,38 +29,16 @@ import mmap
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+
+from read_path import Mount
 
 HERE = pathlib.Path(__file__).resolve().parent
 MIB = 1 << 20
 CHUNK = 4 * MIB
 CHUNKS = 8
-
-
-class Mount:
-    """A mount for the length of a `with`."""
-
-    def __init__(self, program, source, folder, *options):
-        self.program, self.folder = program, pathlib.Path(folder)
-        self.folder.mkdir()
-        self.daemon = subprocess.Popen([program, "mount", "-f", source, self.folder, *options], stdout=subprocess.DEVNULL)
-        while not os.path.ismount(self.folder):
-            assert self.daemon.poll() is None, "the mount did not start"
-            time.sleep(0.01)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        subprocess.run([self.program, "umount", self.folder], check=True, stdout=subprocess.DEVNULL)
-        self.daemon.wait(10)
-
-    def resident_mib(self):
-        status = pathlib.Path(f"/proc/{self.daemon.pid}/status").read_text()
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 def reference_set(folder, names):
@@ -174,11 +152,11 @@ def measure(args, folder, shm):
             note("new name", each(os.stat, [f"{cached.folder}/names/{next(fresh)}" for _ in range(min(5000, args.names // (args.rounds + 1)))]))
             note("tmpfs missing name", each(missing, [f"{plain_files[0].parent}/nothing"] * 5000))
             note("missing name", each(missing, [f"{cached.folder}/x/nothing"] * 5000))
-            before = cached.resident_mib()
+            before = cached.status_mb("VmRSS")
             start = time.perf_counter()
             assert len(os.listdir(cached.folder / "names")) >= args.names
             note("list", time.perf_counter() - start)
-            listed.append(cached.resident_mib() - before)
+            listed.append(cached.status_mb("VmRSS") - before)
     dropped = {name: values[len(values) // (args.rounds + 1) :] for name, values in times.items()}
     return {name: statistics.median(values) for name, values in dropped.items()}, statistics.median(listed[1:])
 

@@ -47,9 +47,10 @@ class Mount:
         subprocess.run([self.program, "umount", self.folder], check=True, stdout=subprocess.DEVNULL)
         self.daemon.wait(10)
 
-    def peak_mb(self):
+    def status_mb(self, word):
+        """MB by /proc: `VmRSS`, resident now, or `VmHWM`, at most so far."""
         status = pathlib.Path(f"/proc/{self.daemon.pid}/status").read_text()
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(word))
 
     def cpu_seconds(self):
         fields = pathlib.Path(f"/proc/{self.daemon.pid}/stat").read_text().rsplit(")")[-1].split()
@@ -145,7 +146,7 @@ def memory(program, folder):
         paths = chunks(mount.folder / "run_time.zarr")
         with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
             took = timed(lambda: list(pool.map(lambda p: len(p.read_bytes()), paths)))
-        print(f"memory  {len(paths)} fields by {READERS} readers in {took:.1f} s; peak {mount.peak_mb():.0f} MB of 320 allowed")
+        print(f"memory  {len(paths)} fields by {READERS} readers in {took:.1f} s; peak {mount.status_mb('VmHWM'):.0f} MB of 320 allowed")
 
 
 def bulk(program, folder):
