@@ -15,6 +15,7 @@ mod failure;
 mod failures;
 mod fetch;
 mod heal;
+mod landing;
 mod origin;
 mod part;
 mod pins;

@@ -1,46 +1,39 @@
 //! Reading fields by row: from memory, or by one flight per field whatever the number of readers.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant as Clock};
+use std::time::Instant as Clock;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
+use futures::future::BoxFuture;
 use lru::LruCache;
 use tokio::runtime::Handle;
-use tracing::{Instrument as _, debug};
+use tracing::Instrument as _;
 
 use super::ahead::{Bet, Bets};
 use super::budget::{Budget, Lease, leased};
-use super::cache::{FieldCache, Kept};
 use super::disk::{DiskCache, DiskStatistics};
 use super::failure::{FailureKind, ReadFailure};
-use super::failures::{Failure, FailureLog};
+use super::failures::Failure;
 use super::fetch::{FetchError, Source};
 use super::heal::{HealStatistics, OnStale};
+use super::landing::{Flight, InFlight, Landing};
+use super::lock;
 use super::rows::Located;
 use super::side::Place;
 use super::walk::{Ahead, Walks};
-use super::{lock, now_seconds};
 use crate::dataset::GridView;
 use crate::dataset::archive::{RowId, RowSource};
 use crate::storage::Storage;
 use crate::time::step_text;
 
-/// How long a failure stands for the request that follows it. When a read fails, the kernel asks once more for the first page of
-/// it, at once: that one gets the same answer instead of a new try, and the reader after it a new try.
-const FAILURE_STANDS: Duration = Duration::from_secs(1);
-
 /// Arrays whose walks are followed at once.
 const ARRAYS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// Part of the budget that look-ahead leaves to those who wait.
 const LEFT_TO_READERS: u64 = 4;
-
-pub(super) type Flight = Shared<BoxFuture<'static, Result<Bytes, ReadFailure>>>;
 
 /// Settings of a reader.
 #[derive(Clone, Debug)]
@@ -137,63 +130,13 @@ pub trait Observed {
 pub struct FieldReader {
     source: Arc<Source>,
     runtime: Handle,
-    shared: Arc<Landing>,
+    shared: Arc<Landing<RowId>>,
     /// Walks through arrays, by the number that the caller gives an array.
     walks: Mutex<LruCache<u64, Walks>>,
     look_ahead: usize,
     budget: Arc<Budget>,
     bets: Arc<Bets>,
-    failures: Arc<Mutex<FailureLog>>,
-    hits: AtomicU64,
     ahead: AtomicU64,
-}
-
-/// What flights leave behind.
-#[derive(Debug)]
-struct Landing {
-    cache: Mutex<FieldCache<RowId>>,
-    flights: Mutex<HashMap<RowId, InFlight>>,
-    /// Failures that still stand, and since when.
-    failed: Mutex<HashMap<RowId, (Clock, ReadFailure)>>,
-    fields: AtomicU64,
-}
-
-/// A field on its way.
-#[derive(Debug)]
-struct InFlight {
-    flight: Flight,
-    /// Bytes that its readers will be handed when it lands.
-    asked_bytes: u64,
-    /// It was sent ahead and nobody has asked for it yet.
-    bet: Option<Bet>,
-}
-
-impl Landing {
-    /// A field has come, or not. It is in the cache, or its failure stands, before its flight is gone from the list: no reader finds neither.
-    fn land(&self, row: RowId, outcome: &Result<Bytes, ReadFailure>, failures: &Mutex<FailureLog>) {
-        let mut flights = lock(&self.flights);
-        let (handed_out, bet) = flights
-            .remove(&row)
-            .map_or((0, None), |known| (known.asked_bytes, known.bet));
-        match outcome {
-            Ok(field) => {
-                self.fields.fetch_add(1, Ordering::Relaxed);
-                let kept = Kept {
-                    field: field.clone(),
-                    handed_out,
-                    asked: Clock::now(),
-                    bet,
-                };
-                lock(&self.cache).insert(row, kept);
-            }
-            // Nobody was told of it: whoever comes makes a try of his own.
-            Err(failure) if bet.is_some() => debug!("ahead of readers: {failure}"),
-            Err(failure) => {
-                lock(failures).push(now_seconds(), failure.kind, &failure.message);
-                lock(&self.failed).insert(row, (Clock::now(), failure.clone()));
-            }
-        }
-    }
 }
 
 impl FieldReader {
@@ -209,18 +152,11 @@ impl FieldReader {
         Self {
             source: Arc::new(Source::new(rows, storage, config)),
             runtime,
-            shared: Arc::new(Landing {
-                cache: Mutex::new(FieldCache::new(cache_bytes)),
-                flights: Mutex::default(),
-                failed: Mutex::default(),
-                fields: AtomicU64::new(0),
-            }),
+            shared: Arc::new(Landing::new(cache_bytes)),
             walks: Mutex::new(LruCache::new(ARRAYS)),
             look_ahead: config.look_ahead,
             budget: Budget::new(config.memory_bytes),
             bets: Arc::default(),
-            failures: Arc::default(),
-            hits: AtomicU64::new(0),
             ahead: AtomicU64::new(0),
         }
     }
@@ -228,42 +164,11 @@ impl FieldReader {
     /// The field of a row, of which `bytes` will be handed to the reader. A flight goes on when its readers leave; a failure answers the
     /// kernel's second try as well, then the next read tries anew.
     pub fn read(&self, row: RowId, bytes: u64) -> Read {
-        let now = Clock::now();
-        let from_memory = || lock(&self.shared.cache).get(row, bytes, now);
-        if let Some(field) = from_memory() {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            return Read::Now(Ok(field));
-        }
-        if let Some(failure) = self.standing_failure(row) {
-            return Read::Now(Err(failure));
-        }
-        let mut flights = lock(&self.shared.flights);
-        if let Some(known) = flights.get_mut(&row) {
-            known.asked_bytes += bytes;
-            if let Some(bet) = known.bet.take() {
-                bet.won();
-            }
-            debug!("row {row} is being read for another request already: waits for that");
-            return Read::Later(known.flight.clone());
-        }
-        // A flight that landed between the two locks has left its field in the cache.
-        if let Some(field) = from_memory() {
-            return Read::Now(Ok(field));
-        }
-        if let Some(failure) = ReadFailure::of_spent(self.storage()) {
-            lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
-            return Read::Now(Err(failure));
-        }
-        debug!("row {row} is read for this request");
-        self.bets.read(self.source.sizes(row).message);
-        let flight = self.depart(row, None);
-        let departed = InFlight {
-            flight: flight.clone(),
-            asked_bytes: bytes,
-            bet: None,
-        };
-        flights.insert(row, departed);
-        Read::Later(flight)
+        let name = || format!("row {row}");
+        self.shared.read(row, bytes, self.storage(), name, || {
+            self.bets.read(self.source.sizes(row).message);
+            self.depart(row, None)
+        })
     }
 
     /// Says that a reader has come to the chunk `linear` of an array and whether it has to wait for it, and fetches what that reader will
@@ -342,17 +247,11 @@ impl FieldReader {
         }
     }
 
-    fn standing_failure(&self, row: RowId) -> Option<ReadFailure> {
-        let mut failed = lock(&self.shared.failed);
-        failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
-        failed.remove(&row).map(|(_, failure)| failure)
-    }
-
     /// Sends for a field; it waits for memory unless it has a lease already.
     fn depart(&self, row: RowId, lease: Option<Lease>) -> Flight {
         let source = Arc::clone(&self.source);
         let shared = Arc::clone(&self.shared);
-        let (budget, failures) = (Arc::clone(&self.budget), Arc::clone(&self.failures));
+        let budget = Arc::clone(&self.budget);
         // The log of the requests below names the kernel's request that asked for the field.
         let span = tracing::Span::current();
         let flight = async move {
@@ -379,23 +278,11 @@ impl FieldReader {
                     object: None,
                 }),
             };
-            shared.land(row, &outcome, &failures);
+            shared.land(row, &outcome);
             outcome
         };
         let task = self.runtime.spawn(flight.instrument(span));
-        let shared = Arc::clone(&self.shared);
-        async move {
-            task.await.unwrap_or_else(|ended| {
-                lock(&shared.flights).remove(&row);
-                Err(ReadFailure {
-                    kind: FailureKind::Internal,
-                    message: format!("a read ended abnormally: {ended}"),
-                    object: None,
-                })
-            })
-        }
-        .boxed()
-        .shared()
+        self.shared.flight(row, task)
     }
 
     /// Runs what takes time on a thread for such work.
@@ -421,7 +308,7 @@ impl FieldReader {
 
     /// The failure that reading a row gives that is known beforehand not to be readable.
     pub fn pending(&self, row: RowId) -> BoxFuture<'static, Result<Bytes, ReadFailure>> {
-        let (source, failures) = (Arc::clone(&self.source), Arc::clone(&self.failures));
+        let (source, shared) = (Arc::clone(&self.source), Arc::clone(&self.shared));
         async move {
             let (message, object) = match source.locate(row).await {
                 Ok(at) => (why_pending(&source, &at), object_of(&source, &at)),
@@ -432,7 +319,7 @@ impl FieldReader {
                 message,
                 object,
             };
-            lock(&failures).push(now_seconds(), failure.kind, &failure.message);
+            shared.note(&failure);
             Err(failure)
         }
         .boxed()
@@ -443,29 +330,14 @@ impl FieldReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        // One lock at a time, each let go at once: reads and landings take several, in an order of their own.
-        let (failures, recent_failures) = {
-            let log = lock(&self.failures);
-            (log.total(), log.recent())
-        };
-        let cached_bytes = lock(&self.shared.cache).bytes();
-        let in_flight = lock(&self.shared.flights).len() as u64;
         let (ahead_standing_bytes, ahead_lost_bytes) = self.bets.in_vain();
-        let (memory_bytes, memory_peak_bytes) = self.budget.used();
         Statistics {
-            hits: self.hits.load(Ordering::Relaxed),
-            fields: self.shared.fields.load(Ordering::Relaxed),
             ahead: self.ahead.load(Ordering::Relaxed),
             ahead_standing_bytes,
             ahead_lost_bytes,
-            failures,
-            cached_bytes,
-            memory_bytes,
-            memory_peak_bytes,
-            in_flight,
-            recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
             healing: self.source.healer.statistics(),
+            ..self.shared.statistics(&self.budget)
         }
     }
 

@@ -1,12 +1,9 @@
 //! Reading chunks of a reference set: from memory, or by one flight per chunk whatever the number of readers.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
-use futures::FutureExt as _;
 use tokio::runtime::Handle;
 
 use super::RefKey;
@@ -17,17 +14,14 @@ use crate::location::Location;
 use crate::refs::{Kind, RefSet, Target};
 use crate::storage::Storage;
 use crate::store::budget::Budget;
-use crate::store::cache::{FieldCache, Kept};
 use crate::store::decoders::Decoders;
 use crate::store::disk::DiskCache;
 use crate::store::failure::{FailureKind, ReadFailure};
-use crate::store::failures::FailureLog;
+use crate::store::landing::{Flight, Landing};
+use crate::store::lock;
 use crate::store::origin::Origin;
-use crate::store::reader::{Flight, Observed, Read, Statistics};
-use crate::store::{lock, now_seconds};
+use crate::store::reader::{Observed, Read, Statistics};
 
-/// How long a failure stands for the request that follows it: the kernel asks twice for the first page.
-const FAILURE_STANDS: Duration = Duration::from_secs(1);
 /// Part of the memory that records of Parquet directories may take; the rest is for chunks.
 const FOR_RECORDS: u64 = 4;
 
@@ -58,21 +52,8 @@ impl Default for RefConfig {
 pub struct RefReader {
     pub(super) source: Arc<Source>,
     runtime: Handle,
-    shared: Arc<Landing>,
-    hits: AtomicU64,
     /// Sizes of whole objects, by URL.
     pub(super) sizes: Mutex<HashMap<String, u64>>,
-}
-
-/// What flights leave behind.
-#[derive(Debug, Default)]
-struct Landing {
-    /// Flights, with the bytes that their readers will be handed when they land.
-    flights: Mutex<HashMap<RefKey, (Flight, u64)>>,
-    /// Failures that still stand, and since when.
-    failed: Mutex<HashMap<RefKey, (Clock, ReadFailure)>>,
-    failures: Mutex<FailureLog>,
-    chunks: AtomicU64,
 }
 
 impl RefReader {
@@ -100,12 +81,10 @@ impl RefReader {
                 origin: Arc::new(Origin::new(storage, config.disk.clone())),
                 policy,
                 budget: Budget::new(memory_bytes),
-                cache: Mutex::new(FieldCache::new(cache_bytes)),
+                shared: Arc::new(Landing::new(cache_bytes)),
                 decoders: Decoders::new(cores),
             }),
             runtime,
-            shared: Arc::default(),
-            hits: AtomicU64::new(0),
             sizes: Mutex::default(),
         }
     }
@@ -150,38 +129,15 @@ impl RefReader {
     /// The bytes of a chunk or file whose size is `size`, of which `asked` will be handed to the reader: at once, or by one flight
     /// whatever the number of readers.
     pub fn read(&self, key: RefKey, size: u64, asked: u64) -> Read {
-        let from_memory = || lock(&self.source.cache).get(key, asked, Clock::now());
-        if let Some(bytes) = from_memory() {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            return Read::Now(Ok(bytes));
-        }
-        {
-            let mut failed = lock(&self.shared.failed);
-            failed.retain(|_, (since, _)| since.elapsed() < FAILURE_STANDS);
-            if let Some((_, failure)) = failed.remove(&key) {
-                return Read::Now(Err(failure));
-            }
-        }
-        let mut flights = lock(&self.shared.flights);
-        if let Some((flight, waiting)) = flights.get_mut(&key) {
-            *waiting += asked;
-            return Read::Later(flight.clone());
-        }
-        // A flight that landed between the two locks has left its bytes in the cache.
-        if let Some(bytes) = from_memory() {
-            return Read::Now(Ok(bytes));
-        }
-        if let Some(failure) = ReadFailure::of_spent(self.storage()) {
-            lock(&self.shared.failures).push(now_seconds(), failure.kind, &failure.message);
-            return Read::Now(Err(failure));
-        }
-        let flight = self.depart(key, size);
-        flights.insert(key, (flight.clone(), asked));
-        Read::Later(flight)
+        let name = || self.source.label(key);
+        let depart = || self.depart(key, size);
+        self.source
+            .shared
+            .read(key, asked, self.storage(), name, depart)
     }
 
     fn depart(&self, key: RefKey, size: u64) -> Flight {
-        let (source, shared) = (Arc::clone(&self.source), Arc::clone(&self.shared));
+        let source = Arc::clone(&self.source);
         let task = self.runtime.spawn(async move {
             let outcome = match source.fetch(key).await {
                 Ok(bytes) if bytes.len() as u64 != size => Err(RefReadError::Broken(format!(
@@ -195,22 +151,10 @@ impl RefReader {
                 object: None,
                 message: format!("{}: {error}", source.label(key)),
             });
-            shared.land(key, &outcome, &source);
+            source.shared.land(key, &outcome);
             outcome
         });
-        let shared = Arc::clone(&self.shared);
-        async move {
-            task.await.unwrap_or_else(|ended| {
-                lock(&shared.flights).remove(&key);
-                Err(ReadFailure {
-                    kind: FailureKind::Internal,
-                    object: None,
-                    message: format!("a read ended abnormally: {ended}"),
-                })
-            })
-        }
-        .boxed()
-        .shared()
+        self.source.shared.flight(key, task)
     }
 
     /// Fetches, proves and decodes one chunk, past the cache: what `verify` looks at.
@@ -228,7 +172,7 @@ impl RefReader {
             object: None,
             message: format!("{}: {why}", self.source.label(key)),
         };
-        lock(&self.shared.failures).push(now_seconds(), failure.kind, &failure.message);
+        self.source.shared.note(&failure);
         failure
     }
 }
@@ -237,25 +181,9 @@ impl RefReader {
     /// Counters so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        // One lock at a time, each let go at once: reads and landings take several, in an order of their own.
-        let (failures, recent_failures) = {
-            let log = lock(&self.shared.failures);
-            (log.total(), log.recent())
-        };
-        let cached_bytes = lock(&self.source.cache).bytes();
-        let in_flight = lock(&self.shared.flights).len() as u64;
-        let (memory_bytes, memory_peak_bytes) = self.source.budget.used();
         Statistics {
-            hits: self.hits.load(Ordering::Relaxed),
-            fields: self.shared.chunks.load(Ordering::Relaxed),
-            failures,
-            cached_bytes,
-            memory_bytes,
-            memory_peak_bytes,
-            in_flight,
-            recent_failures,
             disk: self.source.origin.disk().map(|disk| disk.statistics()),
-            ..Statistics::default()
+            ..self.source.shared.statistics(&self.source.budget)
         }
     }
 
@@ -273,30 +201,5 @@ impl Observed for RefReader {
 
     fn storage(&self) -> &Storage {
         Self::storage(self)
-    }
-}
-
-impl Landing {
-    /// A chunk has come, or not. It is in the cache, or its failure stands, before its flight is gone from the list: no reader finds
-    /// neither.
-    fn land(&self, key: RefKey, outcome: &Result<Bytes, ReadFailure>, source: &Source) {
-        let mut flights = lock(&self.flights);
-        let handed_out = flights.remove(&key).map_or(0, |(_, asked)| asked);
-        match outcome {
-            Ok(bytes) => {
-                self.chunks.fetch_add(1, Ordering::Relaxed);
-                let kept = Kept {
-                    field: bytes.clone(),
-                    handed_out,
-                    asked: Clock::now(),
-                    bet: None,
-                };
-                lock(&source.cache).insert(key, kept);
-            }
-            Err(failure) => {
-                lock(&self.failures).push(now_seconds(), failure.kind, &failure.message);
-                lock(&self.failed).insert(key, (Clock::now(), failure.clone()));
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! From the key of a chunk to its bytes: the reference is looked up, followed if it may be, fetched, and what is a GRIB message
 //! proven and decoded.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant as Clock;
 
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use crate::location::{ByteRange, Location};
 use crate::refs::{Coding, Expectation, GribVar, Kind, RefSet, RefsError, Target};
 use crate::storage::Short;
 use crate::store::budget::{Budget, leased};
-use crate::store::cache::FieldCache;
 use crate::store::decoders::Decoders;
+use crate::store::landing::Landing;
 use crate::store::lock;
 use crate::store::origin::{Came, Origin};
 
@@ -29,7 +29,7 @@ pub(super) struct Source {
     pub(super) policy: Policy,
     /// Bytes in flight and kept.
     pub(super) budget: Arc<Budget>,
-    pub(super) cache: Mutex<FieldCache<RefKey>>,
+    pub(super) shared: Arc<Landing<RefKey>>,
     pub(super) decoders: Decoders,
 }
 
@@ -163,7 +163,7 @@ impl Source {
     }
 
     async fn room(&self, bytes: u64) -> crate::store::budget::Lease {
-        let make_room = || lock(&self.cache).make_room(Clock::now());
+        let make_room = || lock(&self.shared.cache).make_room(Clock::now());
         self.budget.take(bytes, make_room).await
     }
 
