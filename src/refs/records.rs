@@ -23,6 +23,8 @@ use super::value::text_of;
 const KEPT_BYTES: usize = 192 << 20;
 /// Records of one array that are looked at to tell whether all are in memory.
 const MAX_LISTED: u64 = 256;
+/// Rows of a record for which room is made before it is read.
+const RESERVED_ROWS: u64 = 1 << 17;
 /// Largest record size that is believed.
 const MAX_RECORD: u64 = 1 << 26;
 
@@ -231,6 +233,8 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
     let mut chunks = ChunkTable::default();
     let mut row_number = 0_u64;
     let mut dictionary = Dictionary::default();
+    // Most records are full.
+    chunks.reserve(usize::try_from(record_size.min(RESERVED_ROWS)).unwrap_or_default());
     batches_with(file, "path", &mut |batch| {
         let mut number_of = |url: &str| {
             let is_template = url.contains("{{");
@@ -241,7 +245,6 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
         let (offsets, sizes) = (Counts::of(batch, "offset"), Counts::of(batch, "size"));
         let rows = usize::try_from(record_size - row_number).unwrap_or(usize::MAX);
         let rows = rows.min(batch.num_rows());
-        chunks.reserve(rows);
         if raws.is_empty()
             && let Some((keys, numbers)) = paths.plain()
             && let (Some(offsets), Some(sizes)) = (offsets.plain(), sizes.plain())
