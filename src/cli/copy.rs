@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -17,11 +17,11 @@ use super::view::ViewArgs;
 use super::{Failure, StorageArgs, runtime};
 use crate::config::{self, StorageSettings};
 use crate::copy::{
-    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Rounding,
-    lengths,
+    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Deaccumulate,
+    Lengths, Rounding, Statistic, lengths, statistics,
 };
 use crate::location::Location;
-use crate::slices::{SliceKind, StoreView};
+use crate::slices::{BestRule, SliceKind, StoreView};
 use crate::storage::{Counters, Storage};
 use crate::store::{BulkReader, OnStale, ReaderConfig};
 
@@ -34,6 +34,7 @@ Examples:
   gribfs copy gfs.parquet gfs.zarr --run 2026-11-22T00 --variable t2m,tp
   gribfs copy gefs/ east_africa.zarr --slice runs/2026-11-22T00 --bbox=-12,21,23,53 --chunks valid_time=24
   gribfs copy gfs.parquet s3://mine/gfs.zarr --slice best_available --zarr-format 3 --codec zstd:3
+  gribfs copy gefs/ chances.zarr --deaccumulate bucket --stat 'mean,p90,prob>25' --variable tp
   gribfs copy gfs/ gfs.zarr --dry-run
   gribfs copy --raw gfs.parquet /scratch/gfs/ --variable t2m,tp --run 2026-11-22T00
 
@@ -61,11 +62,17 @@ pub(super) struct CopyArgs {
     /// Round to so many bits of the mantissa (1 to 23), or (auto) to what the packing of each message tells apart
     #[arg(long, value_name = "auto|N")]
     round_bits: Option<Rounding>,
+    /// Statistics over the members in their place: mean, std, min, max, median, count, p10, 'prob>25' (>=, <, <=; units of the array)
+    #[arg(long, value_name = "LIST", value_parser = list_of_statistics)]
+    stat: Option<StatisticList>,
+    /// Accumulations as differences between the steps of a run: sums of each interval, or mean rates per second
+    #[arg(long, value_name = "KIND", value_enum)]
+    deaccumulate: Option<DeaccumulateArg>,
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
     #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
     append: Option<String>,
     /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
-    #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "append", "resume", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "stat", "deaccumulate", "append", "resume", "dry_run"])]
     raw: bool,
     /// Do nothing if the destination is complete already
     #[arg(long)]
@@ -97,6 +104,32 @@ pub(super) struct CopyArgs {
     view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
+}
+
+/// Statistics of one `--stat`.
+#[derive(Clone, Debug, Default)]
+struct StatisticList(Vec<Statistic>);
+
+fn list_of_statistics(text: &str) -> Result<StatisticList, String> {
+    statistics(text).map(StatisticList)
+}
+
+/// How accumulations are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DeaccumulateArg {
+    /// Sums over each interval, in the same units
+    Bucket,
+    /// Means over each interval, per second
+    Rate,
+}
+
+impl DeaccumulateArg {
+    const fn kind(self) -> Deaccumulate {
+        match self {
+            Self::Bucket => Deaccumulate::Bucket,
+            Self::Rate => Deaccumulate::Rate,
+        }
+    }
 }
 
 pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
@@ -139,6 +172,8 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         layout: args.view.layout(),
         format: args.view.format(),
         rounding: args.round_bits.unwrap_or_default(),
+        statistics: args.stat.clone().unwrap_or_default().0,
+        deaccumulate: args.deaccumulate.map(DeaccumulateArg::kind),
         memory_bytes: args.memory,
         scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
         append: args.append.clone(),
@@ -155,7 +190,17 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     };
     let handle = runtime.handle().clone();
     let reader = BulkReader::new(rows, storage.clone(), handle, &reader_config);
-    let view = StoreView::new(kind, Arc::new(collection), args.view.best());
+    let collection = Arc::new(collection);
+    let view = if args.deaccumulate.is_some() {
+        // By interval a total has the same window in each cell of BestAvailable.
+        let best = BestRule {
+            totals: true,
+            ..args.view.best()
+        };
+        StoreView::deaccumulated(kind, collection, best)
+    } else {
+        StoreView::new(kind, collection, args.view.best())
+    };
     let copy = Copy::new(settings, view, reader, writer.clone());
     if args.dry_run {
         let plan = runtime

@@ -151,6 +151,26 @@ impl Cells {
         }
     }
 
+    /// Start of the window of the cell at a position, seconds after the run; `None` for a gap.
+    #[must_use]
+    pub fn start(&self, key: CellKey) -> Option<i64> {
+        let slab = self
+            .slabs_at(key.level)
+            .find(|slab| slab.get(key).is_some());
+        if let Some(slab) = slab {
+            let at = slab
+                .steps
+                .binary_search_by_key(&key.step, |s| s.step)
+                .ok()?;
+            return slab.steps.get(at).map(|slot| slot.start);
+        }
+        let at = self
+            .listed
+            .binary_search_by_key(&key, |cell| cell.key)
+            .ok()?;
+        self.listed.get(at).map(|cell| cell.start)
+    }
+
     /// Keeps the cells at some positions.
     pub(super) fn retain(&mut self, keep: Keep<'_>, shared: &mut Shared) {
         let is = |list: &[bool], at: u32| list.get(at as usize).copied().unwrap_or(false);
