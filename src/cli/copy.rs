@@ -392,6 +392,8 @@ fn report_json(
         "source": args.source,
         "destination": args.destination,
         "slice": kind.to_string(),
+        "stat": args.stat.as_ref().map(|list| list.0.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        "deaccumulate": args.deaccumulate.map(|kind| kind.kind().to_string()),
         "complete": report.missing.is_empty(),
         "nothing_to_do": report.nothing_to_do,
         "seconds": (seconds * 1000.0).round() / 1000.0,

@@ -162,21 +162,24 @@ fn difference_of(mut array: Array, kind: Deaccumulate) -> Array {
                 methods.replacen("time: sum", "time: mean", 1),
             );
             // They are those of the amount.
-            for key in ["standard_name", "GRIB_units", "GRIB_cfName"] {
-                array.attributes.remove(key);
-            }
+            array.attributes.retain(|key, _| !of_the_amount(key));
             array.name.push_str("_rate");
         }
     }
     array
 }
 
-/// Units per second, as UDUNITS reads them.
+/// Whether an attribute is true of a quantity in its own units alone.
+fn of_the_amount(key: &str) -> bool {
+    matches!(key, "standard_name" | "GRIB_units" | "GRIB_cfName")
+}
+
+/// Units per second, as ecCodes writes them.
 fn per_second(units: &str) -> String {
     match units {
         "" | "unknown" => "unknown".to_owned(),
-        "1" | "~" | "Numeric" | "(0 - 1)" | "Proportion" | "dimensionless" => "s-1".to_owned(),
-        other => format!("{other} s-1"),
+        "1" | "~" | "Numeric" | "(0 - 1)" | "Proportion" | "dimensionless" => "s**-1".to_owned(),
+        other => format!("{other} s**-1"),
     }
 }
 
@@ -192,9 +195,7 @@ fn statistic_of(array: &Array, axis: usize, statistic: Statistic) -> Array {
     let (long_name, units) = (text(array, "long_name"), text(array, "units"));
     let methods = text(array, "cell_methods");
     if statistic.is_pure() {
-        for key in ["standard_name", "GRIB_units", "GRIB_cfName"] {
-            made.attributes.remove(key);
-        }
+        made.attributes.retain(|key, _| !of_the_amount(key));
     }
     let attributes = &mut made.attributes;
     let mut put = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
@@ -290,10 +291,10 @@ mod tests {
     fn array() -> Array {
         let attributes = [
             ("long_name", "Total precipitation"),
-            ("units", "kg m-2"),
+            ("units", "kg m**-2"),
             ("standard_name", "precipitation_amount"),
             ("cell_methods", "time: sum"),
-            ("GRIB_units", "kg m-2"),
+            ("GRIB_units", "kg m**-2"),
         ];
         Array {
             name: "tp".to_owned(),
@@ -315,14 +316,14 @@ mod tests {
         let rate = difference_of(array(), Deaccumulate::Rate);
         assert_eq!(
             (rate.name.as_str(), text(&rate, "units")),
-            ("tp_rate", "kg m-2 s-1".to_owned())
+            ("tp_rate", "kg m**-2 s**-1".to_owned())
         );
         assert_eq!(text(&rate, "cell_methods"), "time: mean");
         assert_eq!(text(&rate, "standard_name"), "");
         let bucket = difference_of(array(), Deaccumulate::Bucket);
         assert_eq!(
             (bucket.name.as_str(), text(&bucket, "units")),
-            ("tp", "kg m-2".to_owned())
+            ("tp", "kg m**-2".to_owned())
         );
         assert_eq!(text(&bucket, "cell_methods"), "time: sum");
 
@@ -334,14 +335,14 @@ mod tests {
             ([4, 5, 6].as_slice(), [1, 5, 6].as_slice())
         );
         assert_eq!(text(&mean, "cell_methods"), "time: sum realization: mean");
-        assert_eq!(text(&mean, "units"), "kg m-2");
+        assert_eq!(text(&mean, "units"), "kg m**-2");
         assert_eq!(mean.attributes.get(ENSEMBLE_MEMBERS), Some(&json!(3)));
 
         let probability = statistic_of(&rate, 1, "prob>0.1".parse().unwrap());
         assert_eq!(probability.name, "tp_rate_ens_prob_gt_0_1");
         assert_eq!(text(&probability, "units"), "1");
-        assert_eq!(text(&probability, "threshold_units"), "kg m-2 s-1");
+        assert_eq!(text(&probability, "threshold_units"), "kg m**-2 s**-1");
         assert_eq!(text(&probability, "cell_methods"), "time: mean");
-        assert_eq!(per_second("(0 - 1)"), "s-1");
+        assert_eq!(per_second("(0 - 1)"), "s**-1");
     }
 }
