@@ -1,17 +1,16 @@
 //! `gribfs copy`: a slice of a table into a real Zarr; arguments, progress, and the account at the end.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant as Clock};
+use std::time::Instant as Clock;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::copy_raw;
 use super::copy_source;
 use super::output::{bytes_text, count_text};
+use super::progress::Bar;
 use super::selection::SelectionArgs;
 use super::view::ViewArgs;
 use super::{Failure, StorageArgs, runtime};
@@ -210,12 +209,15 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let progress = Arc::new(CopyProgress::default());
-    let done = runtime.block_on(async {
-        let bar = progress_bar(&progress, &storage);
-        let done = copy.run(Arc::clone(&progress)).await;
-        bar.finish_and_clear();
-        done
-    });
+    let (counted, told) = (Arc::clone(&progress), Arc::clone(&progress));
+    let bar = Bar::tell(
+        "field",
+        move || (counted.done(), counted.fields()),
+        move || written(&told),
+        &storage,
+    );
+    let done = runtime.block_on(copy.run(progress));
+    drop(bar);
     let report = done.map_err(|error| failure(&error))?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &args.report {
@@ -285,37 +287,13 @@ fn failure(error: &CopyError) -> Failure {
     }
 }
 
-/// A bar on terminals, nothing elsewhere.
-fn progress_bar(progress: &Arc<CopyProgress>, storage: &Storage) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::no_length();
-    let template = "{bar:30} {pos}/{len} fields  {per_sec}  {msg}  {elapsed}  eta {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    let (watched, shown, storage) = (Arc::downgrade(progress), bar.clone(), storage.clone());
-    tokio::spawn(async move {
-        while let Some(progress) = watched.upgrade() {
-            if shown.is_finished() {
-                break;
-            }
-            let counters = storage.counters();
-            shown.set_length(progress.fields());
-            shown.set_position(progress.done());
-            shown.set_message(format!(
-                "{} in, {} out, {} ({} again), {} missing",
-                bytes_text(counters.bytes),
-                bytes_text(progress.written()),
-                count_text(counters.requests, "request"),
-                counters.retries,
-                progress.missing(),
-            ));
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    });
-    bar
+/// What a copy tells on the way, beside what is fetched.
+fn written(progress: &CopyProgress) -> String {
+    let missing = match progress.missing() {
+        0 => String::new(),
+        count => format!(", {count} missing"),
+    };
+    format!("{} written{missing}  ", bytes_text(progress.written()))
 }
 
 fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {

@@ -1,7 +1,7 @@
 //! The work itself: batches of messages fetched, decoded, put into blocks, encoded and written, as many at once as memory allows.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,15 +12,13 @@ use tokio::task::JoinSet;
 
 use super::append::old_file;
 use super::block::Assembly;
-use super::kept::{Duty, Kept, Place};
+use super::kept::Kept;
 use super::layout::{Fields, Layout, Target};
 use super::plan::{self, Batch, Block, Limits, held};
-use super::recipe::Recipe;
 use super::report::{CopyError, CopyProgress};
 use super::round::{Rounding, round};
 use super::settings::CopySettings;
 use super::state::State;
-use super::statistic::Statistic;
 use crate::dataset::archive::RowId;
 use crate::slices::StoreView;
 use crate::storage::Storage;
@@ -30,7 +28,7 @@ use crate::zarr::key::chunk_positions;
 /// Batches under way at once, if memory allows: enough for a long line to be full while cores are busy.
 const BATCHES: usize = 12;
 /// A unit of block memory, in bytes.
-const UNIT: u64 = 64 << 10;
+pub(super) const UNIT: u64 = 64 << 10;
 
 /// All that the work needs; shared by all batches.
 #[derive(Debug)]
@@ -47,23 +45,23 @@ pub(super) struct Engine {
     pub(super) state: AsyncMutex<State>,
     /// Memory of blocks, in units.
     blocks: Arc<Semaphore>,
-    block_units: u64,
+    pub(super) block_units: u64,
     /// Encoding takes a core each.
-    cores: Arc<Semaphore>,
+    pub(super) cores: Arc<Semaphore>,
     /// Fields that a later batch takes too.
-    kept: Arc<Kept>,
+    pub(super) kept: Arc<Kept>,
 }
 
 /// A block under way.
 #[derive(Debug)]
-struct Open {
-    block: Block,
+pub(super) struct Open {
+    pub(super) block: Block,
     /// Fields still to come.
     left: usize,
     failed: Vec<(u64, String)>,
     /// Of a computed block: inputs that did not come.
-    gone: BTreeMap<usize, String>,
-    body: Body,
+    pub(super) gone: BTreeMap<usize, String>,
+    pub(super) body: Body,
 }
 
 impl Open {
@@ -77,7 +75,7 @@ impl Open {
 }
 
 #[derive(Debug)]
-enum Body {
+pub(super) enum Body {
     /// One field, which is a chunk file as it is.
     Direct(Option<Bytes>),
     Assembled(Arc<Mutex<Assembly>>),
@@ -118,14 +116,14 @@ impl Engine {
         }
     }
 
-    fn target(&self, block: &Block) -> Result<(&Target, &Fields), CopyError> {
+    pub(super) fn target(&self, block: &Block) -> Result<(&Target, &Fields), CopyError> {
         let target = self.layout.targets.get(block.target);
         let found = target.and_then(|target| Some((target, target.fields.as_ref()?)));
         found.ok_or_else(|| CopyError::Internal("a block of no array".to_owned()))
     }
 
     /// Numbers and paths of the arrays that a block fills.
-    fn targets(&self, block: &Block) -> Vec<(usize, &str)> {
+    pub(super) fn targets(&self, block: &Block) -> Vec<(usize, &str)> {
         let range = match block.recipe {
             Some(_) => self.layout.siblings(block.target),
             None => block.target..block.target + 1,
@@ -306,28 +304,6 @@ impl Engine {
         Ok(done)
     }
 
-    /// Puts a field away for a later batch.
-    async fn keep(&self, field: &Result<BulkField, String>, duty: Duty) -> Result<(), CopyError> {
-        let outcome = match field {
-            Ok(field) => {
-                let (kept, bytes) = (Arc::clone(&self.kept), field.bytes.clone());
-                let stored = on_a_thread(move || kept.store(&bytes)).await?;
-                Ok(stored.map_err(|error| CopyError::Scratch(error.to_string()))?)
-            }
-            Err(reason) => Err(reason.clone()),
-        };
-        duty.fulfil(outcome);
-        Ok(())
-    }
-
-    /// Takes a field that was put away.
-    async fn take_kept(&self, place: Place) -> Result<BulkField, CopyError> {
-        let kept = Arc::clone(&self.kept);
-        let bytes = on_a_thread(move || kept.take(place)).await?;
-        let bytes = bytes.map_err(|error| CopyError::Scratch(error.to_string()))?;
-        Ok(BulkField { bytes, step: None })
-    }
-
     async fn open(&self, block: Block, in_memory: bool) -> Result<Open, CopyError> {
         let (_, fields) = self.target(&block)?;
         let recipe = block.recipe.as_ref();
@@ -384,7 +360,11 @@ impl Engine {
     }
 
     /// The values of a chunk file that is there already.
-    async fn old_tile(&self, target: &Target, key: &str) -> Result<Option<Vec<u8>>, CopyError> {
+    pub(super) async fn old_tile(
+        &self,
+        target: &Target,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, CopyError> {
         let name = format!("/{}/{key}", target.path);
         let place = self.settings.destination.with_suffix(&name);
         let Some(file) = old_file(&self.storage, &place).await? else {
@@ -456,112 +436,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Computes, encodes and writes a block whose inputs have come.
-    async fn finish_computed(
-        self: &Arc<Self>,
-        open: &Open,
-        recipe: &Recipe,
-    ) -> Result<(), CopyError> {
-        let (_, fields) = self.target(&open.block)?;
-        let failed = recipe.missing(&open.gone);
-        self.note(fields, &open.block, &failed).await?;
-        let Body::Assembled(assembly) = &open.body else {
-            return Err(CopyError::Internal(
-                "a computed block of one field".to_owned(),
-            ));
-        };
-        if failed.len() < recipe.outputs.len() {
-            let missing: Arc<BTreeSet<u64>> =
-                Arc::new(failed.iter().map(|(linear, _)| *linear).collect());
-            let recipe = Arc::new(recipe.clone());
-            let (rows, columns) = fields.tile_grid();
-            let tiles = futures::stream::iter(0..rows * columns).map(|tile| {
-                let work = Computation {
-                    recipe: Arc::clone(&recipe),
-                    assembly: Arc::clone(assembly),
-                    missing: Arc::clone(&missing),
-                    tile,
-                };
-                let key = fields.key(&open.block.at, (tile / columns, tile % columns));
-                async move { self.write_computed(&open.block, fields, work, &key).await }
-            });
-            let at_once = self.cores.available_permits().max(1);
-            tiles
-                .buffer_unordered(at_once)
-                .try_for_each(|()| async { Ok(()) })
-                .await?;
-        }
-        CopyProgress::add(&self.progress.done, open.block.fields);
-        Ok(())
-    }
-
-    /// Computes a tile of each array of a block, and writes it: as many arrays at once as have room.
-    async fn write_computed(
-        self: &Arc<Self>,
-        block: &Block,
-        fields: &Fields,
-        work: Computation,
-        key: &str,
-    ) -> Result<(), CopyError> {
-        let targets = self.targets(block);
-        let shape = (work.tile, fields.tile_points(), fields.slots());
-        let bytes = (shape.1 as u64) * (shape.2 as u64) * 4;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-        let room = self.block_units * UNIT / cores / 4 / bytes.max(1);
-        let at_once = usize::try_from(room).unwrap_or(usize::MAX).max(1);
-        for some in targets.chunks(at_once) {
-            let statistics: Vec<Statistic> = some
-                .iter()
-                .filter_map(|(number, _)| self.layout.targets.get(*number)?.derived?.statistic)
-                .collect();
-            let permit = Arc::clone(&self.cores).acquire_owned().await;
-            let (own, rounding) = (work.clone(), self.settings.rounding);
-            let computed = on_a_thread(move || own.values(&statistics, shape, rounding)).await?;
-            drop(permit);
-            let computed = computed.map_err(|error| CopyError::Scratch(error.to_string()))?;
-            for ((number, _), mut values) in some.iter().zip(computed) {
-                self.carry_computed(block, *number, key, &mut values)
-                    .await?;
-                let encoding = Arc::clone(self);
-                let (number, permit) = (*number, Arc::clone(&self.cores).acquire_owned().await);
-                let encoded = on_a_thread(move || encoding.encode_values(number, &values)).await;
-                drop(permit);
-                self.write(number, key, encoded??).await?;
-            }
-        }
-        lock(&work.assembly).forget(work.tile);
-        Ok(())
-    }
-
-    /// Takes over what the store has of a computed tile that reaches into its new part.
-    async fn carry_computed(
-        &self,
-        block: &Block,
-        number: usize,
-        key: &str,
-        values: &mut [f32],
-    ) -> Result<(), CopyError> {
-        let Some(target) = self.layout.targets.get(number) else {
-            return Ok(());
-        };
-        let Some(fields) = target.fields.as_ref().filter(|_| !block.carried.is_empty()) else {
-            return Ok(());
-        };
-        let Some(old) = self.old_tile(target, key).await? else {
-            return Ok(());
-        };
-        let old = self::values(&old);
-        for slot in &block.carried {
-            let range = slot * fields.tile_points()..(slot + 1) * fields.tile_points();
-            if let (Some(own), Some(old)) = (values.get_mut(range.clone()), old.get(range)) {
-                own.copy_from_slice(old);
-            }
-        }
-        Ok(())
-    }
-
     /// Writes the state where cells of a block are left as fill, or no longer are.
-    async fn note(
+    pub(super) async fn note(
         &self,
         fields: &Fields,
         block: &Block,
@@ -603,7 +479,7 @@ impl Engine {
         encoded.map_err(|error| CopyError::Layout(error.into()))
     }
 
-    fn encode_values(&self, number: usize, values: &[f32]) -> Result<Bytes, CopyError> {
+    pub(super) fn encode_values(&self, number: usize, values: &[f32]) -> Result<Bytes, CopyError> {
         let target = self.layout.targets.get(number);
         let target = target.ok_or_else(|| CopyError::Internal("no such array".to_owned()))?;
         let encoded = if cfg!(target_endian = "little") {
@@ -614,7 +490,12 @@ impl Engine {
         encoded.map_err(|error| CopyError::Layout(error.into()))
     }
 
-    async fn write(&self, number: usize, key: &str, bytes: Bytes) -> Result<(), CopyError> {
+    pub(super) async fn write(
+        &self,
+        number: usize,
+        key: &str,
+        bytes: Bytes,
+    ) -> Result<(), CopyError> {
         let path = self
             .layout
             .targets
@@ -625,36 +506,6 @@ impl Engine {
         CopyProgress::add(&self.progress.written, bytes.len());
         self.storage.put_unsettled(&place, bytes).await?;
         Ok(())
-    }
-}
-
-/// A tile of a computed block.
-#[derive(Clone)]
-struct Computation {
-    recipe: Arc<Recipe>,
-    assembly: Arc<Mutex<Assembly>>,
-    /// Cells that cannot be computed.
-    missing: Arc<BTreeSet<u64>>,
-    tile: usize,
-}
-
-impl Computation {
-    /// The tile's values for each statistic, of tiles of a number, of so many points and slots.
-    fn values(
-        &self,
-        statistics: &[Statistic],
-        shape: (usize, usize, usize),
-        rounding: Rounding,
-    ) -> std::io::Result<Vec<Vec<f32>>> {
-        let (recipe, missing) = (&self.recipe, &self.missing);
-        let mut all = recipe.values(statistics, &self.assembly, shape, missing)?;
-        // What is computed has no packing: only a number of bits can be asked for.
-        if let Rounding::Bits(bits) = rounding {
-            for values in &mut all {
-                round(values, bits);
-            }
-        }
-        Ok(all)
     }
 }
 
@@ -672,7 +523,7 @@ fn cell_name(path: &str, fields: &Fields, linear: u64) -> String {
 }
 
 /// Little-endian bytes as values.
-fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
+pub(super) fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
     if cfg!(target_endian = "little")
         && let Ok(values) = bytemuck::try_cast_slice(bytes)
     {
@@ -698,7 +549,7 @@ fn rounded(field: &BulkField, rounding: Rounding) -> Cow<'_, [f32]> {
 }
 
 /// Runs what takes a while on a thread for such work.
-async fn on_a_thread<T: Send + 'static>(
+pub(super) async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CopyError> {
     tokio::task::spawn_blocking(work)

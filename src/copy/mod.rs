@@ -17,6 +17,7 @@ mod append;
 mod block;
 mod blosc;
 mod codec;
+mod computed;
 mod derive;
 mod documents;
 mod engine;

@@ -475,7 +475,7 @@ mod tests {
             steps: Arc::new([StepSlot {
                 step: 0,
                 ordinal: 0,
-                start: 0,
+                start: -3,
             }]),
             members: Arc::new([MemberSlot {
                 member: 0,
@@ -499,6 +499,19 @@ mod tests {
             })
         };
         assert_eq!(at(0), CellState::Present(10));
+        let start = |run, step| {
+            let key = CellKey {
+                run,
+                step,
+                level: 0,
+                member: 0,
+            };
+            cells.start(key)
+        };
+        assert_eq!(
+            [start(0, 0), start(1, 0), start(0, 1)],
+            [Some(-3), Some(-3), None]
+        );
         assert_eq!(at(1), CellState::Pending(11));
         assert_eq!(at(2), CellState::Present(21));
     }
