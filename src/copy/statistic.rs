@@ -144,7 +144,13 @@ impl Statistic {
             Self::Probability(comparison, threshold) => {
                 format!("prob_{}_{threshold}", comparison.word())
             }
-            other => other.to_string(),
+            Self::Mean
+            | Self::Std
+            | Self::Min
+            | Self::Max
+            | Self::Median
+            | Self::Count
+            | Self::Percentile(_) => self.to_string(),
         };
         text.replace('.', "_").replace('-', "m")
     }
