@@ -150,7 +150,8 @@ impl Assembly {
             }
             Tiles::Scratch(file) => {
                 out.resize(points.len(), MISSING);
-                if self.filled.get(slot).copied().unwrap_or(false) {
+                let carried = self.carried.get(tile * self.shape.slots + slot);
+                if self.filled.get(slot).copied().unwrap_or(false) || carried == Some(&true) {
                     let before = tile * self.shape.slots * self.shape.tile.0 * self.shape.tile.1;
                     let at = (before + first + points.start) * 4;
                     file.read_exact_at(bytemuck::cast_slice_mut(out), at as u64)?;

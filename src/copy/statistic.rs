@@ -322,7 +322,7 @@ mod tests {
         let column = [3.0, 1.0, 4.0, 1.5, 9.0];
         for (text, wanted) in [
             ("mean", 3.7),
-            ("std", 2.873_151_5),
+            ("std", 2.856_571_4),
             ("min", 1.0),
             ("max", 9.0),
             ("median", 3.0),
