@@ -42,6 +42,8 @@ pub(super) struct Engine {
     pub(super) progress: Arc<CopyProgress>,
     /// Chunk files that lie in the destination: `t2m/0.0.0`.
     pub(super) existing: HashSet<String>,
+    /// Whether the table may have cells that were not there when these were written.
+    grown: bool,
     pub(super) state: AsyncMutex<State>,
     /// Memory of blocks, in units.
     blocks: Arc<Semaphore>,
@@ -89,7 +91,7 @@ impl Engine {
         reader: BulkReader,
         storage: Storage,
         progress: Arc<CopyProgress>,
-        (existing, state): (HashSet<String>, State),
+        (existing, state, grown): (HashSet<String>, State, bool),
     ) -> Self {
         let block_units = (settings.memory_bytes / 2 / UNIT).clamp(1, u64::from(u32::MAX >> 4));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -105,6 +107,7 @@ impl Engine {
             storage,
             progress,
             existing,
+            grown,
             state: AsyncMutex::new(state),
         }
     }
@@ -171,6 +174,11 @@ impl Engine {
     async fn is_done(&self, block: &Block) -> Result<bool, CopyError> {
         let (target, fields) = self.target(block)?;
         let recipe = block.recipe.as_ref();
+        // A chunk of several fields may lack those that have come since.
+        let of_several = recipe.is_some() || !fields.is_direct();
+        if self.grown && of_several {
+            return Ok(false);
+        }
         let pending = recipe.map_or(block.pending.len(), |recipe| recipe.pending.len());
         if self.existing.is_empty() || pending > 0 || !block.carried.is_empty() {
             return Ok(false);

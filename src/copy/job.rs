@@ -9,16 +9,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::append::extend;
 use super::codec::fill_element;
+use super::count::counted;
 use super::derive::{Derivation, derive};
 use super::documents::documents;
 use super::engine::Engine;
 use super::layout::{Layout, Target, piece};
 use super::plan;
-use super::recipe;
 use super::report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
 use super::settings::CopySettings;
 use super::state::{STATE, State};
-use crate::dataset::CellState;
 use crate::dataset::archive::RowId;
 use crate::location::Location;
 use crate::slices::StoreView;
@@ -143,7 +142,8 @@ impl Copy {
     pub async fn run(self, progress: Arc<CopyProgress>) -> Result<CopyReport, CopyError> {
         let (layout, extends) = self.layout().await?;
         let plan = identity(&self.settings, &layout);
-        let state = match self.look(plan, extends).await? {
+        let counted = counted(&self.view, &layout);
+        let mut state = match self.look(plan, counted.cells, extends).await? {
             Found::Begun(state) => state,
             Found::Store if self.settings.resume && self.is_ours(&layout).await? => {
                 return Ok(CopyReport {
@@ -158,7 +158,12 @@ impl Copy {
             }
         };
         let existing = self.existing(extends).await?;
-        let mut report = counted(&self.view, &layout);
+        let mut report = counted.report;
+        let grown = state.cells != Some(counted.cells);
+        if grown {
+            // As long as chunks of before may be there.
+            state.cells = None;
+        }
         if report.fields == 0 && extends {
             report.nothing_to_do = state.missing.is_empty();
         }
@@ -176,10 +181,10 @@ impl Copy {
             self.reader,
             self.storage,
             Arc::clone(&progress),
-            (existing, state),
+            (existing, state, grown),
         ));
         report.kept = engine.run().await?;
-        finish(&engine, extends, &mut report).await?;
+        finish(&engine, counted.cells, extends, &mut report).await?;
         Ok(report)
     }
 
@@ -211,9 +216,9 @@ impl Copy {
     }
 
     /// What lies in the destination.
-    async fn look(&self, plan: Value, extends: bool) -> Result<Found, CopyError> {
+    async fn look(&self, plan: Value, cells: u64, extends: bool) -> Result<Found, CopyError> {
         let destination = &self.settings.destination;
-        let mut state = State::new(plan);
+        let mut state = State::new(plan, cells);
         match State::read(&self.storage, destination).await? {
             Some(Ok(known)) if known.plan == state.plan => return Ok(Found::Begun(known)),
             Some(Ok(known)) if known.finished && extends => {
@@ -306,7 +311,12 @@ impl Copy {
 }
 
 /// Writes what makes the chunks a store: coordinates, then the documents, of which the root's comes last.
-async fn finish(engine: &Engine, extends: bool, report: &mut CopyReport) -> Result<(), CopyError> {
+async fn finish(
+    engine: &Engine,
+    cells: u64,
+    extends: bool,
+    report: &mut CopyReport,
+) -> Result<(), CopyError> {
     let (storage, settings) = (&engine.storage, &engine.settings);
     let destination = &settings.destination;
     for target in engine
@@ -338,6 +348,7 @@ async fn finish(engine: &Engine, extends: bool, report: &mut CopyReport) -> Resu
         State::remove(storage, destination).await?;
     } else {
         state.finished = true;
+        state.cells = Some(cells);
         state.write(storage, destination).await?;
     }
     Ok(())
@@ -479,58 +490,6 @@ fn difference(one: &Value, other: &Value) -> String {
         }
         None => "its settings are others".to_owned(),
     }
-}
-
-/// Arrays, fields and bytes of a layout.
-fn counted(view: &StoreView, layout: &Layout) -> CopyReport {
-    let mut report = CopyReport::default();
-    for (number, target) in layout.targets.iter().enumerate() {
-        let Some(fields) = &target.fields else {
-            continue;
-        };
-        let mut count = 0_u64;
-        if let Some(derived) = target.derived {
-            if derived.leader == number {
-                for linear in 0..fields.block_grid().iter().product() {
-                    let at = chunk_positions(linear, &fields.block_grid());
-                    count += recipe::block(view, layout, fields, number, at).fields as u64;
-                }
-                report.arrays += layout.siblings(number).len() as u64;
-                report.fields += count;
-                report.raw_bytes += count * fields.points() * 4;
-            }
-            continue;
-        }
-        if fields.along.is_some() {
-            for linear in 0..fields.block_grid().iter().product() {
-                let at = chunk_positions(linear, &fields.block_grid());
-                let is_new = |source| {
-                    view.cell(fields.group, fields.number, &fields.source_grid, source)
-                        != CellState::Gap
-                };
-                let cells = fields.cells(&at).into_iter().filter_map(|cell| cell.source);
-                count += cells.filter(|source| is_new(*source)).count() as u64;
-            }
-            report.arrays += 1;
-            report.fields += count;
-            report.raw_bytes += count * fields.points() * 4;
-            continue;
-        }
-        view.for_each_cell(
-            fields.group,
-            fields.number,
-            &fields.source_grid,
-            0,
-            &mut |_| {
-                count += 1;
-                true
-            },
-        );
-        report.arrays += 1;
-        report.fields += count;
-        report.raw_bytes += count * fields.points() * 4;
-    }
-    report
 }
 
 /// The chunk files of a coordinate, by their names below the root; of one that was made longer, those that hold something new.

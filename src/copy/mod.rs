@@ -18,6 +18,7 @@ mod block;
 mod blosc;
 mod codec;
 mod computed;
+mod count;
 mod derive;
 mod documents;
 mod engine;
