@@ -17,8 +17,8 @@ use super::view::ViewArgs;
 use super::{Failure, StorageArgs, runtime};
 use crate::config::{self, StorageSettings};
 use crate::copy::{
-    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Rounding,
-    lengths,
+    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Part, Parts,
+    Rounding, lengths,
 };
 use crate::location::Location;
 use crate::slices::{SliceKind, StoreView};
@@ -64,6 +64,12 @@ pub(super) struct CopyArgs {
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
     #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
     append: Option<String>,
+    /// Write the chunks of part I of N only; the parts of a copy may be made by as many processes at once, on any machines
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["append", "raw"])]
+    part: Option<Part>,
+    /// Make a store of the parts that --part wrote; fails, and names them, if some are not done
+    #[arg(long, conflicts_with_all = ["part", "append", "raw", "resume", "dry_run"])]
+    finish: bool,
     /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
     #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "append", "resume", "dry_run"])]
     raw: bool,
@@ -143,6 +149,11 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
         append: args.append.clone(),
         resume: args.resume,
+        parts: match args.part {
+            Some(part) => Parts::One(part),
+            None if args.finish => Parts::Finish,
+            None => Parts::Whole,
+        },
         source: format!("{source} {kind}"),
     };
     let reader_config = ReaderConfig {
@@ -296,11 +307,16 @@ fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {
 
 fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counters, seconds: f64) {
     if report.nothing_to_do {
-        say!("{}: complete already", args.destination);
+        match args.part {
+            Some(part) => say!("{}: part {part} is complete already", args.destination),
+            None => say!("{}: complete already", args.destination),
+        }
         return;
     }
+    let part = args.part.map(|part| format!(", part {part}"));
     say!(
-        "{kind}: {} of {} in {seconds:.1} s, {} fetched by {}",
+        "{kind}{}: {} of {} in {seconds:.1} s, {} fetched by {}",
+        part.unwrap_or_default(),
         count_text(report.fields, "field"),
         count_text(report.arrays, "array"),
         bytes_text(counters.bytes),
@@ -318,8 +334,13 @@ fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counter
     let count = report.missing.len();
     if count > 0 {
         let them = if count == 1 { "it" } else { "them" };
+        let command = if args.finish {
+            "without --finish it"
+        } else {
+            "the same command"
+        };
         say!(
-            "  {} left as fill; the same command tries {them} again",
+            "  {} left as fill; {command} tries {them} again",
             count_text(count as u64, "field"),
         );
     }
@@ -347,6 +368,7 @@ fn report_json(
         "source": args.source,
         "destination": args.destination,
         "slice": kind.to_string(),
+        "part": args.part.map(|part| part.to_string()),
         "complete": report.missing.is_empty(),
         "nothing_to_do": report.nothing_to_do,
         "seconds": (seconds * 1000.0).round() / 1000.0,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::append::Along;
 use super::codec::{Codec, CodecError, Encoder};
+use super::parts::Share;
 use super::settings::CopySettings;
 use crate::zarr::Format;
 use crate::zarr::key::{chunk_key, chunk_positions};
@@ -99,6 +100,8 @@ pub(super) struct Fields {
 pub(super) struct Layout {
     pub(super) root: Group,
     pub(super) targets: Vec<Target>,
+    /// The blocks that are wanted, where not all are: those of a part.
+    pub(super) share: Option<Share>,
 }
 
 impl Fields {
@@ -265,6 +268,7 @@ impl Layout {
             None => Ok(Self {
                 root: root.clone(),
                 targets,
+                share: None,
             }),
         }
     }

@@ -113,6 +113,9 @@ pub enum CopyError {
     /// The destination cannot be extended.
     #[error("cannot append: {0}")]
     Append(String),
+    /// Parts of the copy are not done.
+    #[error("{0}")]
+    Parts(String),
     /// Nothing is there to copy.
     #[error("nothing to copy: the slice has no message")]
     Empty,

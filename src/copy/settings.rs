@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::codec::Codec;
+use super::parts::Part;
 use super::round::Rounding;
 use crate::location::Location;
 use crate::slices::Layout;
@@ -10,6 +11,18 @@ use crate::zarr::Format;
 
 /// Lengths by the name of a dimension.
 pub type Lengths = Vec<(String, u64)>;
+
+/// Which part of a copy is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The chunks of one part.
+    One(Part),
+    /// What makes a store of parts that are done.
+    Finish,
+}
 
 /// Settings of a copy.
 #[derive(Clone, Debug)]
@@ -36,6 +49,8 @@ pub struct CopySettings {
     pub append: Option<String>,
     /// Whether a destination that is complete already is no error.
     pub resume: bool,
+    /// Which part of it is made.
+    pub parts: Parts,
     /// What the copy is of, for the state document: a copy of something else does not go on with it.
     pub source: String,
 }

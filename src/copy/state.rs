@@ -29,6 +29,23 @@ pub(super) struct State {
     pub(super) finished: bool,
     /// Cells left as fill, `t2m[3,0]`, and why.
     pub(super) missing: BTreeMap<String, String>,
+    /// What a part of a copy did, once it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counts: Option<Counts>,
+    /// Name of the document: that of a part is another.
+    #[serde(skip)]
+    pub(super) name: Option<String>,
+}
+
+/// What a part of a copy did.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Fields that it has.
+    pub(super) fields: u64,
+    /// Bytes of them, not compressed.
+    pub(super) raw_bytes: u64,
+    /// Bytes of chunk files that its last process wrote.
+    pub(super) written_bytes: u64,
 }
 
 impl State {
@@ -38,6 +55,8 @@ impl State {
             plan,
             finished: false,
             missing: BTreeMap::new(),
+            counts: None,
+            name: None,
         }
     }
 
@@ -46,11 +65,24 @@ impl State {
         storage: &Storage,
         destination: &Location,
     ) -> Result<Option<Result<Self, String>>, StorageError> {
-        let place = destination.with_suffix(&format!("/{STATE}"));
+        Self::read_named(storage, destination, STATE).await
+    }
+
+    /// The same of the document of a name.
+    pub(super) async fn read_named(
+        storage: &Storage,
+        destination: &Location,
+        name: &str,
+    ) -> Result<Option<Result<Self, String>>, StorageError> {
+        let place = destination.with_suffix(&format!("/{name}"));
         match storage.get_whole(&place, MAX_BYTES).await {
             Ok(fetched) => {
                 let read = serde_json::from_slice::<Self>(&fetched.bytes);
-                Ok(Some(read.map_err(|error| format!("{place}: {error}"))))
+                let named = read.map(|state| Self {
+                    name: (name != STATE).then(|| name.to_owned()),
+                    ..state
+                });
+                Ok(Some(named.map_err(|error| format!("{place}: {error}"))))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -62,7 +94,8 @@ impl State {
         storage: &Storage,
         destination: &Location,
     ) -> Result<(), StorageError> {
-        let place = destination.with_suffix(&format!("/{STATE}"));
+        let name = self.name.as_deref().unwrap_or(STATE);
+        let place = destination.with_suffix(&format!("/{name}"));
         let text = serde_json::to_vec(self).unwrap_or_default();
         storage.put(&place, Bytes::from(text)).await
     }
