@@ -68,7 +68,7 @@ pub(super) struct CopyArgs {
     #[arg(long, value_name = "I/N", conflicts_with_all = ["append", "raw"])]
     part: Option<Part>,
     /// Make a store of the parts that --part wrote; fails, and names them, if some are not done
-    #[arg(long, conflicts_with_all = ["part", "append", "raw", "resume", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["part", "append", "raw", "dry_run"])]
     finish: bool,
     /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
     #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "append", "resume", "dry_run"])]
