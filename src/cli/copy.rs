@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::copy_raw;
+use super::copy_set;
 use super::copy_source;
 use super::output::{bytes_text, count_text};
 use super::selection::SelectionArgs;
@@ -17,8 +18,8 @@ use super::view::ViewArgs;
 use super::{Failure, StorageArgs, runtime};
 use crate::config::{self, StorageSettings};
 use crate::copy::{
-    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Part, Parts,
-    Rounding, lengths,
+    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, MissingCell,
+    Part, Parts, Rounding, lengths,
 };
 use crate::location::Location;
 use crate::slices::{SliceKind, StoreView};
@@ -39,58 +40,62 @@ Examples:
 
 A copy that was stopped goes on when the same command is given again, and ends with the same bytes.")]
 pub(super) struct CopyArgs {
-    /// Table (a file X.parquet, a directory of tables) or its URL; or a mount of a table, or a store in one
+    /// Table (a file X.parquet, a directory of tables), reference set, or the URL of one; or a mount of one, or a store in a mount of a table
     #[arg(value_name = "SOURCE")]
-    source: String,
+    pub(super) source: String,
     /// Store to write: a directory that is not there yet, or s3://, gs://, az://
     #[arg(value_name = "DEST")]
-    destination: String,
+    pub(super) destination: String,
     /// Slice: `run_time`, `valid_time`, `horizon`, `best_available`, runs/2026-11-22T00, leads/024h, valid/2026-11-22T12
     /// [default: the run, if one is there or selected; else `run_time`]
     #[arg(long, value_name = "SLICE")]
-    slice: Option<SliceKind>,
+    pub(super) slice: Option<SliceKind>,
     /// Chunk lengths by dimension [default: one field per chunk]
     #[arg(long, value_name = "DIM=N,..", value_parser = lengths)]
-    chunks: Option<Lengths>,
+    pub(super) chunks: Option<Lengths>,
     /// Lengths of shards by dimension: files that hold many chunks (Zarr v3)
     #[arg(long, value_name = "DIM=N,..", value_parser = lengths)]
-    shards: Option<Lengths>,
+    pub(super) shards: Option<Lengths>,
     /// Compression: none, zstd[:LEVEL], gzip[:LEVEL], blosc[:lz4[:LEVEL]] (LZ4 behind a shuffle of bits)
-    #[arg(long, value_name = "CODEC", default_value_t)]
-    codec: Codec,
+    /// [default: blosc:lz4:9; what a reference set has coded already stays as it is]
+    #[arg(long, value_name = "CODEC")]
+    pub(super) codec: Option<Codec>,
     /// Round to so many bits of the mantissa (1 to 23), or (auto) to what the packing of each message tells apart
     #[arg(long, value_name = "auto|N")]
-    round_bits: Option<Rounding>,
+    pub(super) round_bits: Option<Rounding>,
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
     #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
-    append: Option<String>,
+    pub(super) append: Option<String>,
     /// Write the chunks of part I of N only; the parts of a copy may be made by as many processes at once, on any machines
     #[arg(long, value_name = "I/N", conflicts_with_all = ["append", "raw"])]
-    part: Option<Part>,
+    pub(super) part: Option<Part>,
     /// Make a store of the parts that --part wrote; fails, and names them, if some are not done
     #[arg(long, conflicts_with_all = ["part", "append", "raw", "dry_run"])]
-    finish: bool,
+    pub(super) finish: bool,
     /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
     #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "append", "resume", "dry_run"])]
-    raw: bool,
+    pub(super) raw: bool,
     /// Do nothing if the destination is complete already
     #[arg(long)]
-    resume: bool,
+    pub(super) resume: bool,
     /// Tell what would be fetched and written
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Exit with 0 although messages could not be had and their cells were left as fill
     #[arg(long)]
-    allow_missing: bool,
+    pub(super) allow_missing: bool,
     /// Write what was done as JSON
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
     /// Memory for messages, fields and chunks
     #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = config::byte_count)]
-    memory: u64,
+    pub(super) memory: u64,
     /// Directory where chunks wait that do not fit into memory [default: the system's for temporary files]
     #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    pub(super) scratch: Option<PathBuf>,
+    /// Directory below which a reference set may refer to local files, beside its own (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(super) allow_root: Vec<PathBuf>,
     /// Profile of the AWS configuration files for the destination [default: --profile]
     #[arg(long, value_name = "NAME")]
     dest_profile: Option<String>,
@@ -98,9 +103,9 @@ pub(super) struct CopyArgs {
     #[arg(long, value_name = "URL")]
     dest_endpoint_url: Option<String>,
     #[command(flatten)]
-    selection: SelectionArgs,
+    pub(super) selection: SelectionArgs,
     #[command(flatten)]
-    view: ViewArgs,
+    pub(super) view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -114,7 +119,28 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     let source = named.table.clone();
     let destination = destination(&args.destination)?;
     let writer = destination_storage(args, &destination)?;
-    let (collection, rows) = copy_source::open(&named, args.view.as_of, &storage, &runtime)?;
+    let opened = copy_source::open(
+        &named,
+        args.view.as_of,
+        &args.allow_root,
+        &storage,
+        &runtime,
+    )?;
+    let (collection, rows) = match opened {
+        copy_source::Opened::Table(collection, rows) => (*collection, rows),
+        copy_source::Opened::Set(set, policy) => {
+            let job = copy_set::Job {
+                args,
+                source,
+                set,
+                policy,
+                storage,
+                writer,
+                destination,
+            };
+            return job.run(&runtime, began);
+        }
+    };
     let collection = args.selection.select(collection)?;
     if args.raw {
         let job = copy_raw::Job {
@@ -141,7 +167,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         destination: destination.clone(),
         chunks: args.chunks.clone().unwrap_or_default(),
         shards: args.shards.clone().unwrap_or_default(),
-        codec: args.codec,
+        codec: args.codec.unwrap_or_default(),
         layout: args.view.layout(),
         format: args.view.format(),
         rounding: args.round_bits.unwrap_or_default(),
@@ -177,7 +203,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     }
     let progress = Arc::new(CopyProgress::default());
     let done = runtime.block_on(async {
-        let bar = progress_bar(&progress, &storage);
+        let bar = progress_bar(&progress, &storage, "fields");
         let done = copy.run(Arc::clone(&progress)).await;
         bar.finish_and_clear();
         done
@@ -188,7 +214,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         let text = report_json(
             &report,
             args,
-            kind,
+            Some(kind),
             (storage.counters(), writer.counters()),
             seconds,
         );
@@ -243,7 +269,7 @@ fn destination_storage(args: &CopyArgs, destination: &Location) -> Result<Storag
     settings.storage().map_err(Failure::usage)
 }
 
-fn failure(error: &CopyError) -> Failure {
+pub(super) fn failure(error: &CopyError) -> Failure {
     if error.is_usage() {
         Failure::usage(error)
     } else {
@@ -252,13 +278,19 @@ fn failure(error: &CopyError) -> Failure {
 }
 
 /// A bar on terminals, nothing elsewhere.
-fn progress_bar(progress: &Arc<CopyProgress>, storage: &Storage) -> ProgressBar {
+pub(super) fn progress_bar(
+    progress: &Arc<CopyProgress>,
+    storage: &Storage,
+    unit: &str,
+) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::no_length();
-    let template = "{bar:30} {pos}/{len} fields  {per_sec}  {msg}  {elapsed}  eta {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
+    let template = format!(
+        "{{bar:30}} {{pos}}/{{len}} {unit}  {{per_sec}}  {{msg}}  {{elapsed}}  eta {{eta}}"
+    );
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     let (watched, shown, storage) = (Arc::downgrade(progress), bar.clone(), storage.clone());
@@ -331,20 +363,25 @@ fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counter
         bytes_text(report.written_bytes),
         bytes_text(report.raw_bytes),
     );
-    let count = report.missing.len();
+    let command = if args.finish {
+        "without --finish it"
+    } else {
+        "the same command"
+    };
+    tell_missing(&report.missing, "field", command);
+}
+
+/// Lists what was left as fill.
+pub(super) fn tell_missing(missing: &[MissingCell], unit: &str, command: &str) {
+    let count = missing.len();
     if count > 0 {
         let them = if count == 1 { "it" } else { "them" };
-        let command = if args.finish {
-            "without --finish it"
-        } else {
-            "the same command"
-        };
         say!(
             "  {} left as fill; {command} tries {them} again",
-            count_text(count as u64, "field"),
+            count_text(count as u64, unit),
         );
     }
-    for missing in report.missing.iter().take(LISTED) {
+    for missing in missing.iter().take(LISTED) {
         say!("  {}: {}", missing.cell, missing.reason);
     }
     if count > LISTED {
@@ -352,10 +389,10 @@ fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counter
     }
 }
 
-fn report_json(
+pub(super) fn report_json(
     report: &CopyReport,
     args: &CopyArgs,
-    kind: SliceKind,
+    slice: Option<SliceKind>,
     (source, destination): (Counters, Counters),
     seconds: f64,
 ) -> Value {
@@ -367,7 +404,7 @@ fn report_json(
     json!({
         "source": args.source,
         "destination": args.destination,
-        "slice": kind.to_string(),
+        "slice": slice.map(|slice| slice.to_string()),
         "part": args.part.map(|part| part.to_string()),
         "complete": report.missing.is_empty(),
         "nothing_to_do": report.nothing_to_do,

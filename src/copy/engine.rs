@@ -436,7 +436,7 @@ fn rounded(field: &BulkField, rounding: Rounding) -> Cow<'_, [f32]> {
 }
 
 /// Runs what takes a while on a thread for such work.
-async fn on_a_thread<T: Send + 'static>(
+pub(super) async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CopyError> {
     tokio::task::spawn_blocking(work)
@@ -471,6 +471,6 @@ fn joined(
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,7 +27,7 @@ use crate::zarr::Format;
 use crate::zarr::key::chunk_positions;
 use crate::zarr::metadata::CONSOLIDATED;
 use crate::zarr::metadata_v3;
-use crate::zarr::model::{Content, Group};
+use crate::zarr::model::{Attributes, Content, Group};
 
 /// Most cells that the attributes name; all are counted.
 const MOST_NAMED: usize = 1000;
@@ -253,7 +253,7 @@ impl Ending<'_> {
         report.missing = missing(&state);
         storage.settle(destination).await?;
         let mut root = self.layout.root.clone();
-        name_missing(&mut root, &report.missing);
+        root.attributes.extend(missing_attributes(&report.missing));
         for (name, bytes) in documents(&root, &self.layout.targets, settings.format) {
             let place = destination.with_suffix(&format!("/{name}"));
             storage.put(&place, bytes).await?;
@@ -303,20 +303,16 @@ fn describe(root: &mut Group, settings: &CopySettings) {
     }
 }
 
-/// Names the cells that were left as fill in the attributes of the root.
-fn name_missing(root: &mut Group, missing: &[MissingCell]) {
-    if missing.is_empty() {
-        return;
+/// Attributes of the root that name the cells that were left as fill.
+pub(super) fn missing_attributes(missing: &[MissingCell]) -> Attributes {
+    let mut attributes = Attributes::new();
+    if !missing.is_empty() {
+        let named = missing.iter().take(MOST_NAMED);
+        let cells: Vec<&str> = named.map(|cell| cell.cell.as_str()).collect();
+        attributes.insert("gribfs_missing_count".to_owned(), json!(missing.len()));
+        attributes.insert("gribfs_missing".to_owned(), json!(cells.join(" ")));
     }
-    let cells: Vec<&str> = missing
-        .iter()
-        .take(MOST_NAMED)
-        .map(|cell| cell.cell.as_str())
-        .collect();
-    root.attributes
-        .insert("gribfs_missing_count".to_owned(), json!(missing.len()));
-    root.attributes
-        .insert("gribfs_missing".to_owned(), json!(cells.join(" ")));
+    attributes
 }
 
 pub(super) fn missing(state: &State) -> Vec<MissingCell> {

@@ -1,0 +1,588 @@
+//! A copy of a reference set: what the mount shows of it, in other chunks and compressed.
+//!
+//! Arrays of GRIB messages and of plain numbers are decoded, put into the chunks that are asked for, and encoded. Arrays that somebody else's
+//! codecs have coded (NetCDF and HDF5 chunks, Zarr) are copied chunk by chunk as they are, unless something is asked that needs their
+//! values, and numcodecs' usual ones are known ([`chain`]); where they are not, that is refused, array by array.
+//!
+//! `t2m[24 x 721 x 1440]` in chunks `1 x 721 x 1440` of the set, to be written in chunks `8 x 256 x 1440`: a block is 8 chunks of the set,
+//! which become 3 chunk files. No chunk belongs to two blocks.
+
+mod chain;
+mod choose;
+mod element;
+mod engine;
+mod pick;
+mod plan;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+
+use super::codec::Codec;
+use super::destination::{Company, Destination, Found};
+use super::documents::consolidated;
+use super::engine::on_a_thread;
+use super::job::{missing, missing_attributes, nothing_to_do};
+use super::layout::LayoutError;
+use super::report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
+use super::round::Rounding;
+use super::settings::CopySettings;
+use super::state::State;
+use crate::dataset::BoundingBox;
+use crate::refs::{Kind, RefSet, Target};
+use crate::storage::Storage;
+use crate::store::RefReader;
+use crate::zarr::Format;
+use crate::zarr::metadata::{ARRAY, ATTRIBUTES, GROUP, group_document};
+use crate::zarr::metadata_v3;
+use engine::{Work, block, numbers, units};
+use pick::{Axis, range};
+use plan::{Candidate, SetArray};
+
+/// Chunks of coordinates of which the identity of a copy knows the bytes or the places.
+const MOST_NOTED: usize = 20_000;
+
+/// What of a set is copied, and how that was asked.
+#[derive(Clone, Debug, Default)]
+pub struct SetChoice {
+    /// Names or paths of arrays; `*` and `?` stand for any characters and for one. Empty takes all.
+    pub variables: Vec<String>,
+    /// The box that is cut out.
+    pub bounds: Option<BoundingBox>,
+    /// The codec, if one was asked for: what is coded already stays as it is else.
+    pub codec: Option<Codec>,
+}
+
+/// A copy of a reference set to be made.
+#[derive(Debug)]
+pub struct SetCopy {
+    settings: CopySettings,
+    choice: SetChoice,
+    reader: Arc<RefReader>,
+    storage: Storage,
+}
+
+/// What is written.
+struct Layout {
+    /// Groups: number, path.
+    groups: Vec<(usize, String)>,
+    arrays: Vec<SetArray>,
+}
+
+impl SetCopy {
+    /// The copy of the set that `reader` reads; `storage` writes the destination.
+    #[must_use]
+    pub const fn new(
+        settings: CopySettings,
+        choice: SetChoice,
+        reader: Arc<RefReader>,
+        storage: Storage,
+    ) -> Self {
+        Self {
+            settings,
+            choice,
+            reader,
+            storage,
+        }
+    }
+
+    /// What the copy would do, whatever lies in the destination.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    pub async fn plan(&self) -> Result<CopyPlan, CopyError> {
+        let layout = self.layout().await?;
+        let set = Arc::clone(self.reader.set());
+        on_a_thread(move || {
+            let mut sum = CopyPlan {
+                arrays: layout.arrays.len() as u64,
+                ..CopyPlan::default()
+            };
+            for array in &layout.arrays {
+                let mut took = |number: u64| match set.chunk(array.node, number) {
+                    Ok(None) => false,
+                    Ok(Some(target)) => {
+                        sum.messages += 1;
+                        sum.message_bytes += match target {
+                            Target::Object { length, .. } => length.unwrap_or(0),
+                            Target::Inline(_) | Target::NoTarget => 0,
+                        };
+                        true
+                    }
+                    Err(_) => true,
+                };
+                for number in 0..array.count() {
+                    match &array.recoded {
+                        None => sum.files += u64::from(took(number)),
+                        Some(recoded) => {
+                            let block = block(&set, array, recoded, number);
+                            for (number, _) in &block.chunks {
+                                took(*number);
+                            }
+                            sum.files += block.files.len() as u64;
+                            let file = recoded.files.iter().product::<u64>();
+                            sum.raw_bytes +=
+                                block.files.len() as u64 * file * recoded.element.bytes as u64;
+                        }
+                    }
+                }
+            }
+            sum.fields = sum.messages;
+            sum
+        })
+        .await
+    }
+
+    /// Makes the copy, or goes on with one that was begun.
+    ///
+    /// # Errors
+    /// [`CopyError`]. What was written stays, and the same copy goes on there.
+    pub async fn run(self, progress: Arc<CopyProgress>) -> Result<CopyReport, CopyError> {
+        let layout = self.layout().await?;
+        let there = Destination {
+            storage: &self.storage,
+            place: &self.settings.destination,
+        };
+        let plan = self.identity(&layout).await?;
+        let documents = self.documents(&layout, &[]);
+        let state = match there.look(plan, false).await? {
+            Found::Begun(state) => state,
+            Found::Store => {
+                if let Some((name, wanted)) = documents.last()
+                    && self.settings.resume
+                    && there.document(name).await?.as_ref() == Some(wanted)
+                {
+                    return Ok(nothing_to_do());
+                }
+                return Err(there.is_taken());
+            }
+        };
+        let existing = there.files(Company::None).await?.chunks;
+        state.write(&self.storage, there.place).await?;
+        let pieces: u64 = layout.arrays.iter().map(SetArray::count).sum();
+        let pieces = usize::try_from(pieces).unwrap_or(usize::MAX);
+        CopyProgress::add(&progress.fields, pieces);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let memory = usize::try_from(units(self.settings.memory_bytes / 2)).unwrap_or(1);
+        let work = Arc::new(Work {
+            settings: self.settings.clone(),
+            reader: Arc::clone(&self.reader),
+            storage: self.storage.clone(),
+            arrays: layout.arrays,
+            progress,
+            existing,
+            state: AsyncMutex::new(state),
+            found: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            blocks: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
+            cores: Arc::new(Semaphore::new(cores)),
+        });
+        work.run().await?;
+        let mut state = work.state.lock().await.clone();
+        let report = CopyReport {
+            arrays: work.arrays.len() as u64,
+            fields: work.found.load(Relaxed),
+            kept: work.kept.load(Relaxed),
+            raw_bytes: work.arrays.iter().map(raw_bytes).sum(),
+            written_bytes: work.progress.written(),
+            missing: missing(&state),
+            nothing_to_do: false,
+        };
+        self.storage.settle(there.place).await?;
+        let written = documents_of(
+            self.reader.set(),
+            (&layout.groups, &work.arrays),
+            self.settings.format,
+            &report.missing,
+        );
+        for (name, bytes) in written {
+            let place = there.place.with_suffix(&format!("/{name}"));
+            self.storage.put(&place, bytes).await?;
+        }
+        if state.missing.is_empty() {
+            State::remove(&self.storage, there.place).await?;
+        } else {
+            state.finished = true;
+            state.write(&self.storage, there.place).await?;
+        }
+        Ok(report)
+    }
+
+    /// The arrays that are written, and how.
+    async fn layout(&self) -> Result<Layout, CopyError> {
+        let set = self.reader.set();
+        let settings = &self.settings;
+        if !settings.shards.is_empty() && settings.format == Format::V2 {
+            return Err(LayoutError::ShardsOfV2.into());
+        }
+        if settings.rounding == Rounding::Auto {
+            return Err(CopyError::Selection(
+                "--round-bits auto is for tables; of a reference set give the bits to keep"
+                    .to_owned(),
+            ));
+        }
+        let reached = choose::reached(set);
+        let coordinates = choose::coordinates(set, &reached);
+        let kept = choose::chosen(set, &reached, &coordinates, &self.choice.variables)?;
+        if set.is_deflated() {
+            return Err(CopyError::Selection(
+                "the set is deflated: its arrays of GRIB have no references".to_owned(),
+            ));
+        }
+        let known: BTreeSet<String> = kept.iter().flat_map(|node| set.dimensions(*node)).collect();
+        for (name, _) in settings.chunks.iter().chain(&settings.shards) {
+            if !known.contains(name) {
+                return Err(LayoutError::NoDimension {
+                    name: name.clone(),
+                    known: known.into_iter().collect::<Vec<_>>().join(", "),
+                }
+                .into());
+            }
+        }
+        let windows = self.windows(&kept, &coordinates).await?;
+        let mut layout = Layout {
+            groups: Vec::new(),
+            arrays: Vec::new(),
+        };
+        for number in kept {
+            let Some(candidate) = candidate(set, number, &coordinates) else {
+                let path = set.path(number).to_owned();
+                layout.groups.push((number, path));
+                continue;
+            };
+            let group = set.nodes.get(number).map_or(0, |node| node.parent);
+            let axes = cut(set, &candidate, group, &windows);
+            let array = Candidate { axes, ..candidate }.plan(settings, self.choice.codec)?;
+            let bytes = array.recoded.as_ref().map_or(0, plan::Recoded::block_bytes);
+            if bytes > settings.memory_bytes / 2 {
+                return Err(CopyError::Selection(format!(
+                    "{}: {bytes} bytes of its values must be in memory at once for these chunks: give --memory {} or other --chunks",
+                    array.path,
+                    bytes.saturating_mul(2)
+                )));
+            }
+            layout.arrays.push(array);
+        }
+        let loose = |(number, _): &(usize, String)| {
+            set.nodes.get(*number).map_or(0, |node| node.files.len())
+        };
+        let loose: usize = layout.groups.iter().map(loose).sum();
+        if loose > 0 {
+            tracing::warn!("{loose} files of the set belong to no array and are not copied");
+        }
+        if layout.arrays.is_empty() {
+            return Err(CopyError::Empty);
+        }
+        Ok(layout)
+    }
+
+    /// What the box leaves of the dimensions of each group.
+    async fn windows(
+        &self,
+        kept: &BTreeSet<usize>,
+        coordinates: &HashSet<usize>,
+    ) -> Result<HashMap<(usize, String), Axis>, CopyError> {
+        let mut windows = HashMap::new();
+        let Some(bounds) = &self.choice.bounds else {
+            return Ok(windows);
+        };
+        let set = self.reader.set();
+        let refused =
+            |path: &str, why: &str| CopyError::Selection(format!("--bbox: {path}: {why}"));
+        let groups = kept.iter().filter(|number| {
+            let node = set.nodes.get(**number);
+            node.is_some_and(|node| matches!(node.kind, Kind::Group))
+        });
+        for group in groups {
+            let found = |latitude: bool| {
+                let children = set.nodes.get(*group)?.children.values();
+                let mut places = children.filter(|child| {
+                    let node = set.nodes.get(**child);
+                    kept.contains(child)
+                        && node.is_some_and(|node| choose::is_place(node, latitude))
+                });
+                places.next().copied()
+            };
+            let (Some(latitude), Some(longitude)) = (found(true), found(false)) else {
+                continue;
+            };
+            let path = set.path(latitude);
+            let plain = CopySettings {
+                chunks: Vec::new(),
+                shards: Vec::new(),
+                rounding: Rounding::None,
+                format: Format::V2,
+                ..self.settings.clone()
+            };
+            let mut read = Vec::new();
+            for number in [latitude, longitude] {
+                let Some(mut own) = candidate(set, number, coordinates) else {
+                    continue;
+                };
+                // Their values are wanted, whatever they are coded with.
+                own.axes = Some(
+                    own.info
+                        .shape
+                        .iter()
+                        .map(|length| range(0, *length))
+                        .collect(),
+                );
+                let own = own.plan(&plain, None)?;
+                read.push(numbers(&self.reader, &own).await?);
+            }
+            let [latitudes, longitudes] = read.as_slice() else {
+                continue;
+            };
+            let dimensions = (set.dimensions(latitude), set.dimensions(longitude));
+            match (dimensions.0.as_slice(), dimensions.1.as_slice()) {
+                ([south], [west]) if south != west => {
+                    for (name, values, is_latitude) in
+                        [(south, latitudes, true), (west, longitudes, false)]
+                    {
+                        let inside = values.iter().map(|value| {
+                            if is_latitude {
+                                bounds.has_latitude(*value)
+                            } else {
+                                bounds.has_longitude(*value)
+                            }
+                        });
+                        let inside: Vec<bool> = inside.collect();
+                        let axis = together(&inside).map_err(|why| refused(path, why))?;
+                        windows.insert((*group, name.clone()), axis);
+                    }
+                }
+                ([rows, columns], other) if *other == [rows.clone(), columns.clone()] => {
+                    let width = set.nodes.get(latitude).and_then(|node| match &node.kind {
+                        Kind::Array { info, .. } => info.shape.get(1).copied(),
+                        Kind::Group => None,
+                    });
+                    let width = usize::try_from(width.unwrap_or(1)).unwrap_or(1).max(1);
+                    let points = latitudes.iter().zip(longitudes);
+                    let (mut row_in, mut column_in) =
+                        (vec![false; latitudes.len() / width], vec![false; width]);
+                    for (at, (latitude, longitude)) in points.enumerate() {
+                        if bounds.has_latitude(*latitude) && bounds.has_longitude(*longitude) {
+                            for (list, at) in
+                                [(&mut row_in, at / width), (&mut column_in, at % width)]
+                            {
+                                if let Some(place) = list.get_mut(at) {
+                                    *place = true;
+                                }
+                            }
+                        }
+                    }
+                    for (name, inside) in [(rows, &row_in), (columns, &column_in)] {
+                        let first = inside.iter().position(|inside| *inside);
+                        let last = inside.iter().rposition(|inside| *inside);
+                        let (Some(first), Some(last)) = (first, last) else {
+                            return Err(refused(path, "no point of the grid lies in the box"));
+                        };
+                        let axis = range(first as u64, (last - first + 1) as u64);
+                        windows.insert((*group, name.clone()), axis);
+                    }
+                }
+                _ => {
+                    return Err(refused(
+                        path,
+                        "latitudes and longitudes are neither two axes nor one grid of two axes",
+                    ));
+                }
+            }
+        }
+        if windows.is_empty() {
+            return Err(refused(
+                "the set",
+                "it has no latitude and longitude beside its arrays",
+            ));
+        }
+        Ok(windows)
+    }
+
+    /// What tells one copy from another.
+    async fn identity(&self, layout: &Layout) -> Result<Value, CopyError> {
+        let settings = &self.settings;
+        let arrays: Vec<Value> = layout
+            .arrays
+            .iter()
+            .map(|array| match &array.recoded {
+                None => json!({ "path": array.path, "as_it_is": array.info.shape }),
+                Some(recoded) => json!({
+                    "path": array.path,
+                    "shape": recoded.shape,
+                    "chunks": recoded.files,
+                    "inner": recoded.inner,
+                }),
+            })
+            .collect();
+        let mut digest = Sha256::new();
+        for array in &layout.arrays {
+            digest.update(array.path.as_bytes());
+            digest.update(array.zarray.to_string());
+            digest.update(json!(array.attributes).to_string());
+            if let Some(recoded) = &array.recoded {
+                digest.update(format!("{:?}", recoded.axes));
+            }
+        }
+        let set = Arc::clone(self.reader.set());
+        let nodes: Vec<usize> = layout.arrays.iter().map(|array| array.node).collect();
+        // Another day's set has arrays of the same shapes, and other times or places.
+        let places = on_a_thread(move || {
+            let mut digest = Sha256::new();
+            for node in nodes {
+                let mut noted = 0;
+                let _unread = set.present(node, 0, &mut |number| {
+                    let target = set.chunk(node, number);
+                    digest.update(format!("{node} {number} {target:?}"));
+                    noted += 1;
+                    noted < MOST_NOTED
+                });
+            }
+            digest.finalize()
+        });
+        digest.update(places.await?);
+        let digest: String = digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(json!({
+            "source": settings.source,
+            "codec": settings.codec.to_string(),
+            "zarr_format": match settings.format { Format::V2 => 2, Format::V3 => 3 },
+            "round_bits": settings.rounding.to_string(),
+            "arrays": arrays,
+            "axes": digest,
+        }))
+    }
+
+    fn documents(&self, layout: &Layout, missing: &[MissingCell]) -> Vec<(String, bytes::Bytes)> {
+        let all = (layout.groups.as_slice(), layout.arrays.as_slice());
+        documents_of(self.reader.set(), all, self.settings.format, missing)
+    }
+}
+
+/// An array of a set, as it is looked at; `None` for groups.
+fn candidate(set: &RefSet, number: usize, coordinates: &HashSet<usize>) -> Option<Candidate> {
+    let node = set.nodes.get(number)?;
+    let Kind::Array { info, .. } = &node.kind else {
+        return None;
+    };
+    let served = node.documents.iter().find(|(name, _)| *name == ARRAY);
+    let zarray = served.and_then(|(_, bytes)| serde_json::from_slice(bytes).ok());
+    Some(Candidate {
+        node: number,
+        path: node.path.clone(),
+        dimensions: set.dimensions(number),
+        attributes: node.attributes.clone(),
+        zarray: zarray.unwrap_or_default(),
+        info: info.clone(),
+        is_coordinate: coordinates.contains(&number),
+        axes: None,
+    })
+}
+
+/// What windows leave of the axes of an array; `None` if they have nothing to say of it.
+fn cut(
+    set: &RefSet,
+    array: &Candidate,
+    group: usize,
+    windows: &HashMap<(usize, String), Axis>,
+) -> Option<Vec<Axis>> {
+    if array.dimensions.len() != array.info.shape.len() {
+        return None;
+    }
+    let window = |name: &String| {
+        let mut at = group;
+        loop {
+            if let Some(axis) = windows.get(&(at, name.clone())) {
+                return Some(axis.clone());
+            }
+            if at == 0 {
+                return None;
+            }
+            at = set.nodes.get(at)?.parent;
+        }
+    };
+    let found: Vec<Option<Axis>> = array.dimensions.iter().map(window).collect();
+    found.iter().any(Option::is_some).then(|| {
+        let axes = found.into_iter().zip(&array.info.shape);
+        axes.map(|(axis, length)| axis.unwrap_or_else(|| range(0, *length)))
+            .collect()
+    })
+}
+
+/// The positions that are inside, which must be neighbours.
+fn together(inside: &[bool]) -> Result<Axis, &'static str> {
+    let first = inside.iter().position(|inside| *inside);
+    let last = inside.iter().rposition(|inside| *inside);
+    let (Some(first), Some(last)) = (first, last) else {
+        return Err("no point of the grid lies in the box");
+    };
+    let count = last - first + 1;
+    if inside.iter().skip(first).take(count).all(|inside| *inside) {
+        return Ok(range(first as u64, count as u64));
+    }
+    Err(
+        "the box reaches over the edge of the grid, where its longitudes begin: cut it in two there, or copy from a table",
+    )
+}
+
+fn raw_bytes(array: &SetArray) -> u64 {
+    array.recoded.as_ref().map_or(0, |recoded| {
+        recoded.shape.iter().product::<u64>() * recoded.element.bytes as u64
+    })
+}
+
+/// Documents in the order in which they are written: what makes the store visible comes last.
+fn documents_of(
+    set: &RefSet,
+    (own_groups, own_arrays): (&[(usize, String)], &[SetArray]),
+    format: Format,
+    missing: &[MissingCell],
+) -> Vec<(String, bytes::Bytes)> {
+    let (mut groups, mut arrays, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, path) in own_groups {
+        let mut attributes = set
+            .nodes
+            .get(*number)
+            .map(|node| node.attributes.clone())
+            .unwrap_or_default();
+        if *number == 0 {
+            attributes.extend(missing_attributes(missing));
+        }
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
+        match format {
+            Format::V2 => {
+                groups.push((format!("{prefix}{ATTRIBUTES}"), Value::Object(attributes)));
+                groups.push((format!("{prefix}{GROUP}"), group_document()));
+            }
+            Format::V3 => {
+                let group = crate::zarr::model::Group {
+                    attributes,
+                    ..Default::default()
+                };
+                groups.push((path.clone(), metadata_v3::group_document(&group)));
+            }
+        }
+        prefixes.push(prefix);
+    }
+    for array in own_arrays {
+        match format {
+            Format::V2 => {
+                arrays.push((format!("{}/{ARRAY}", array.path), array.v2()));
+                let attributes = Value::Object(array.attributes.clone());
+                arrays.push((format!("{}/{ATTRIBUTES}", array.path), attributes));
+            }
+            Format::V3 => arrays.extend(array.v3().map(|document| (array.path.clone(), document))),
+        }
+    }
+    consolidated(arrays, groups, prefixes, format)
+}
