@@ -110,6 +110,34 @@ pub(super) struct CopyArgs {
     storage: StorageArgs,
 }
 
+impl CopyArgs {
+    /// Which part of the copy is made.
+    pub(super) fn parts(&self) -> Parts {
+        match self.part {
+            Some(part) => Parts::One(part),
+            None if self.finish => Parts::Finish,
+            None => Parts::Whole,
+        }
+    }
+
+    /// Says that nothing was to be done.
+    pub(super) fn tell_complete(&self) {
+        match self.part {
+            Some(part) => say!("{}: part {part} is complete already", self.destination),
+            None => say!("{}: complete already", self.destination),
+        }
+    }
+
+    /// What tries again to have what is missing.
+    pub(super) const fn again(&self) -> &'static str {
+        if self.finish {
+            "without --finish it"
+        } else {
+            "the same command"
+        }
+    }
+}
+
 pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     super::allocator::give_back();
     let began = Clock::now();
@@ -175,11 +203,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
         append: args.append.clone(),
         resume: args.resume,
-        parts: match args.part {
-            Some(part) => Parts::One(part),
-            None if args.finish => Parts::Finish,
-            None => Parts::Whole,
-        },
+        parts: args.parts(),
         source: format!("{source} {kind}"),
     };
     let reader_config = ReaderConfig {
@@ -339,10 +363,7 @@ fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {
 
 fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counters, seconds: f64) {
     if report.nothing_to_do {
-        match args.part {
-            Some(part) => say!("{}: part {part} is complete already", args.destination),
-            None => say!("{}: complete already", args.destination),
-        }
+        args.tell_complete();
         return;
     }
     let part = args.part.map(|part| format!(", part {part}"));
@@ -363,12 +384,7 @@ fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counter
         bytes_text(report.written_bytes),
         bytes_text(report.raw_bytes),
     );
-    let command = if args.finish {
-        "without --finish it"
-    } else {
-        "the same command"
-    };
-    tell_missing(&report.missing, "field", command);
+    tell_missing(&report.missing, "field", args.again());
 }
 
 /// Lists what was left as fill.

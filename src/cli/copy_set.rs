@@ -6,7 +6,7 @@ use std::time::Instant as Clock;
 use super::Failure;
 use super::copy::{CopyArgs, failure, progress_bar, report_json, tell_missing};
 use super::output::{bytes_text, count_text};
-use crate::copy::{CopyPlan, CopyProgress, CopyReport, CopySettings, Parts, SetChoice, SetCopy};
+use crate::copy::{CopyPlan, CopyProgress, CopyReport, CopySettings, SetChoice, SetCopy};
 use crate::location::Location;
 use crate::refs::RefSet;
 use crate::storage::Storage;
@@ -57,7 +57,7 @@ impl Job<'_> {
             scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
             append: None,
             resume: args.resume,
-            parts: Parts::Whole,
+            parts: args.parts(),
             source: self.source.to_string(),
         };
         let choice = SetChoice {
@@ -96,7 +96,7 @@ impl Job<'_> {
                 .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
         }
         if report.nothing_to_do {
-            say!("{}: complete already", args.destination);
+            args.tell_complete();
         } else {
             let (requests, bytes) = (counters.0.requests, counters.0.bytes);
             tell(&report, args, (requests, bytes), seconds);
@@ -111,8 +111,6 @@ fn refuse(args: &CopyArgs) -> Result<(), Failure> {
         (args.slice.is_some(), "--slice"),
         (args.raw, "--raw"),
         (args.append.is_some(), "--append"),
-        (args.part.is_some(), "--part"),
-        (args.finish, "--finish"),
         (
             !args.view.is_plain(),
             "--layout, --as-of, --best and their like",
@@ -158,5 +156,5 @@ fn tell(report: &CopyReport, args: &CopyArgs, (requests, bytes): (u64, u64), sec
         bytes_text(report.written_bytes),
         bytes_text(report.raw_bytes),
     );
-    tell_missing(&report.missing, "chunk", "the same command");
+    tell_missing(&report.missing, "chunk", args.again());
 }

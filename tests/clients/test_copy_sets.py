@@ -163,7 +163,7 @@ def test_bits_are_rounded_as_numcodecs_does(s3, gribfs, tmp_path):  # noqa: F811
 
 @needs_data
 @pytest.mark.parametrize(("more", "words"), [
-    (["--slice", "run_time"], "--slice"), (["--append", "time"], "--append"), (["--part", "1/2"], "--part"), (["--level", "500"], "--variable and --bbox"),
+    (["--slice", "run_time"], "--slice"), (["--append", "time"], "--append"), (["--level", "500"], "--variable and --bbox"),
     (["--round-bits", "auto"], "auto"), (["--chunks", "height=3"], "no dimension height"), (["--shards", "latitude=9"], "--zarr-format 3"),
     (["--chunks", "step=5", "--memory", "200K"], "--memory"), (["--north-up"], "keeps its axes"), (["--layout", "tree"], "--layout"),
 ])
@@ -222,6 +222,21 @@ def test_a_copy_that_was_killed_goes_on_and_ends_with_the_same_bytes(gribfs, tmp
     assert ended == tree(tmp_path / "whole.zarr")
     assert "is a store already" in gribfs(*command, code=2).stderr
     assert "complete already" in gribfs(*command, "--resume").stdout
+
+
+@needs_data
+def test_parts_of_many_processes_are_the_store_of_one(s3, gribfs, tmp_path):  # noqa: F811
+    for path, more in ((TREE, ["--chunks", "latitude=30"]), (FLAT, ["--zarr-format", "3", "--chunks", "step=2,latitude=30"])):
+        command = ["copy", REFS / path, tmp_path / f"{len(more)}.zarr", *flags(s3), *more]
+        gribfs(*command[:2], tmp_path / f"{len(more)}.whole", *command[3:])
+        for part in (1, 3, 4):
+            gribfs(*command, "--part", f"{part}/4")
+        assert "1 of 4 parts are not done: 2" in gribfs(*command, "--finish", code=1).stderr
+        gribfs(*command, "--part", "2/4")
+        assert "part 2/4 is complete already" in gribfs(*command, "--part", "2/4").stdout
+        gribfs(*command, "--finish")
+        assert tree(command[2]) == tree(tmp_path / f"{len(more)}.whole")
+        assert "complete already" in gribfs(*command, "--finish").stdout
 
 
 @needs_data

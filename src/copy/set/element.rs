@@ -72,7 +72,11 @@ impl Element {
                 "-Infinity" => Some(f64::NEG_INFINITY),
                 _ => None,
             },
-            other => other.as_f64(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => fill.as_f64(),
         };
         let mut bytes = match (self.kind, self.bytes) {
             ('b', _) => vec![u8::from(fill.as_bool().or(fill.as_u64().map(|n| n != 0))?)],

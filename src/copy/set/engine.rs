@@ -14,8 +14,8 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use super::super::engine::{lock, on_a_thread};
 use super::super::layout::LayoutError;
 use super::super::report::{CopyError, CopyProgress};
-use super::super::settings::CopySettings;
-use super::super::shard::Parts;
+use super::super::settings::{CopySettings, Parts};
+use super::super::shard;
 use super::super::state::State;
 use super::pick::{self, Grid, Piece};
 use super::plan::{Recoded, SetArray};
@@ -154,7 +154,20 @@ impl Work {
     /// Makes everything that is not there yet.
     pub(super) async fn run(self: &Arc<Self>) -> Result<(), CopyError> {
         let all = self.arrays.iter().enumerate();
-        let pieces = all.flat_map(|(at, array)| (0..array.count()).map(move |number| (at, number)));
+        let weights: u128 = self.arrays.iter().map(SetArray::weight).sum();
+        let mut before = 0;
+        let pieces = all.flat_map(|(at, array)| {
+            let first = before;
+            before += array.weight();
+            let (part, step) = (self.settings.parts, array.piece_weight());
+            (0..array.count()).filter_map(move |number| {
+                let is_ours = match part {
+                    Parts::One(part) => part.has(first + u128::from(number) * step, weights),
+                    Parts::Whole | Parts::Finish => true,
+                };
+                is_ours.then_some((at, number))
+            })
+        });
         futures::stream::iter(pieces)
             .map(|(at, number)| {
                 let work = Arc::clone(self);
@@ -325,7 +338,7 @@ impl Work {
         let files: Vec<usize> = recoded.files.iter().map(|file| small(*file)).collect();
         let item = recoded.element.bytes;
         let mut own = vec![0; files.iter().product::<usize>() * item];
-        Parts::new(&block.shape, &files, item).take(tile, &lock(values), &mut own);
+        shard::Parts::new(&block.shape, &files, item).take(tile, &lock(values), &mut own);
         let encoded = recoded.encoder.encode(&own);
         encoded.map_err(|error| CopyError::Layout(LayoutError::Codec(error)))
     }

@@ -30,7 +30,8 @@ use super::job::{missing, missing_attributes, nothing_to_do};
 use super::layout::LayoutError;
 use super::report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
 use super::round::Rounding;
-use super::settings::CopySettings;
+use super::settings::{CopySettings, Parts};
+use super::split::{Begun, Gathered, sum};
 use super::state::State;
 use crate::dataset::BoundingBox;
 use crate::refs::{Kind, RefSet, Target};
@@ -143,29 +144,61 @@ impl SetCopy {
     /// [`CopyError`]. What was written stays, and the same copy goes on there.
     pub async fn run(self, progress: Arc<CopyProgress>) -> Result<CopyReport, CopyError> {
         let layout = self.layout().await?;
-        let there = Destination {
-            storage: &self.storage,
-            place: &self.settings.destination,
-        };
         let plan = self.identity(&layout).await?;
-        let documents = self.documents(&layout, &[]);
-        let state = match there.look(plan, false).await? {
-            Found::Begun(state) => state,
-            Found::Store => {
-                if let Some((name, wanted)) = documents.last()
-                    && self.settings.resume
-                    && there.document(name).await?.as_ref() == Some(wanted)
-                {
+        let root = self
+            .documents((&layout.groups, &layout.arrays), &[])
+            .pop()
+            .ok_or(CopyError::Empty)?;
+        let again = self.settings.resume.then_some(&root);
+        let there = self.there();
+        let (state, existing) = match self.settings.parts {
+            Parts::Whole => match there.look(plan, false).await? {
+                Found::Begun(state) => (state, there.files(Company::None).await?.chunks),
+                Found::Store => {
+                    return match again {
+                        Some(root) if there.holds(root).await? => Ok(nothing_to_do()),
+                        Some(_) | None => Err(there.is_taken()),
+                    };
+                }
+            },
+            Parts::One(part) => match there.begin_part(part, &plan, again).await? {
+                Begun::Complete => return Ok(nothing_to_do()),
+                Begun::Part(state, _) if state.finished && state.missing.is_empty() => {
                     return Ok(nothing_to_do());
                 }
-                return Err(there.is_taken());
+                Begun::Part(state, existing) => (
+                    State {
+                        finished: false,
+                        ..state
+                    },
+                    existing,
+                ),
+            },
+            Parts::Finish => {
+                let records = match there.gather(&plan, &root).await? {
+                    Gathered::Complete => return Ok(nothing_to_do()),
+                    Gathered::Done(records) => records,
+                };
+                let mut state = State::new(plan);
+                let mut report = CopyReport::default();
+                sum(&records, &mut state, &mut report);
+                report.raw_bytes = layout.arrays.iter().map(raw_bytes).sum();
+                let all = (layout.groups.as_slice(), layout.arrays.as_slice());
+                self.publish(all, state, &mut report).await?;
+                there.forget(&records).await?;
+                return Ok(report);
             }
         };
-        let existing = there.files(Company::None).await?.chunks;
         state.write(&self.storage, there.place).await?;
         let pieces: u64 = layout.arrays.iter().map(SetArray::count).sum();
-        let pieces = usize::try_from(pieces).unwrap_or(usize::MAX);
-        CopyProgress::add(&progress.fields, pieces);
+        let pieces = match self.settings.parts {
+            Parts::One(part) => pieces / u64::from(part.of),
+            Parts::Whole | Parts::Finish => pieces,
+        };
+        CopyProgress::add(
+            &progress.fields,
+            usize::try_from(pieces).unwrap_or(usize::MAX),
+        );
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let memory = usize::try_from(units(self.settings.memory_bytes / 2)).unwrap_or(1);
         let work = Arc::new(Work {
@@ -182,24 +215,36 @@ impl SetCopy {
             cores: Arc::new(Semaphore::new(cores)),
         });
         work.run().await?;
-        let mut state = work.state.lock().await.clone();
-        let report = CopyReport {
-            arrays: work.arrays.len() as u64,
+        let state = work.state.lock().await.clone();
+        let mut report = CopyReport {
             fields: work.found.load(Relaxed),
             kept: work.kept.load(Relaxed),
             raw_bytes: work.arrays.iter().map(raw_bytes).sum(),
             written_bytes: work.progress.written(),
-            missing: missing(&state),
-            nothing_to_do: false,
+            arrays: work.arrays.len() as u64,
+            ..CopyReport::default()
         };
+        if let Parts::One(_) = self.settings.parts {
+            there.end_part(state, &mut report).await?;
+            return Ok(report);
+        }
+        let all = (layout.groups.as_slice(), work.arrays.as_slice());
+        self.publish(all, state, &mut report).await?;
+        Ok(report)
+    }
+
+    /// Makes a store of the chunks that are there.
+    async fn publish(
+        &self,
+        all: (&[(usize, String)], &[SetArray]),
+        mut state: State,
+        report: &mut CopyReport,
+    ) -> Result<(), CopyError> {
+        let there = self.there();
+        report.missing = missing(&state);
+        report.arrays = all.1.len() as u64;
         self.storage.settle(there.place).await?;
-        let written = documents_of(
-            self.reader.set(),
-            (&layout.groups, &work.arrays),
-            self.settings.format,
-            &report.missing,
-        );
-        for (name, bytes) in written {
+        for (name, bytes) in self.documents(all, &report.missing) {
             let place = there.place.with_suffix(&format!("/{name}"));
             self.storage.put(&place, bytes).await?;
         }
@@ -209,7 +254,14 @@ impl SetCopy {
             state.finished = true;
             state.write(&self.storage, there.place).await?;
         }
-        Ok(report)
+        Ok(())
+    }
+
+    const fn there(&self) -> Destination<'_> {
+        Destination {
+            storage: &self.storage,
+            place: &self.settings.destination,
+        }
     }
 
     /// The arrays that are written, and how.
@@ -459,8 +511,11 @@ impl SetCopy {
         }))
     }
 
-    fn documents(&self, layout: &Layout, missing: &[MissingCell]) -> Vec<(String, bytes::Bytes)> {
-        let all = (layout.groups.as_slice(), layout.arrays.as_slice());
+    fn documents(
+        &self,
+        all: (&[(usize, String)], &[SetArray]),
+        missing: &[MissingCell],
+    ) -> Vec<(String, bytes::Bytes)> {
         documents_of(self.reader.set(), all, self.settings.format, missing)
     }
 }

@@ -157,6 +157,7 @@ mod tests {
     fn a_block_is_put_together_of_chunks() {
         // 6 x 7 values, chunks of 4 x 3; copied are rows 1 to 4 and columns 5, 6, 0, 1.
         let value = |row: usize, column: usize| u8::try_from(row * 10 + column).unwrap();
+        let small = |number: u64| usize::try_from(number).unwrap();
         let rows = range(1, 4);
         let columns = vec![
             Run {
@@ -178,7 +179,7 @@ mod tests {
         for at in found {
             let chunk: Vec<u8> = (0..12)
                 .map(|cell| {
-                    let place = (at[0] as usize * 4 + cell / 3, at[1] as usize * 3 + cell % 3);
+                    let place = (small(at[0]) * 4 + cell / 3, small(at[1]) * 3 + cell % 3);
                     if place.0 < 6 && place.1 < 7 {
                         value(place.0, place.1)
                     } else {

@@ -313,6 +313,20 @@ impl SetArray {
         }
     }
 
+    /// What a piece of work weighs among others: bytes of values.
+    pub(super) fn piece_weight(&self) -> u128 {
+        let bytes = match &self.recoded {
+            Some(recoded) => recoded.block_bytes(),
+            None => self.info.chunk_elements(),
+        };
+        u128::from(bytes.max(1))
+    }
+
+    /// What all of them weigh.
+    pub(super) fn weight(&self) -> u128 {
+        u128::from(self.count()) * self.piece_weight()
+    }
+
     /// Its documents in Zarr v2.
     pub(super) fn v2(&self) -> Value {
         let mut zarray = self.zarray.clone();
