@@ -23,7 +23,7 @@ pub(super) enum Begun {
     /// The store is there already.
     Complete,
     /// Its record, and the chunk files that lie there.
-    Part(State, HashSet<String>),
+    Part(Box<State>, HashSet<String>),
 }
 
 /// What the last step finds.
@@ -76,7 +76,7 @@ impl Destination<'_> {
             }
         }
         state.name = Some(name);
-        Ok(Begun::Part(state, files.chunks))
+        Ok(Begun::Part(Box::new(state), files.chunks))
     }
 
     /// Notes that a part is done.
@@ -223,7 +223,7 @@ impl Copy {
         let (mut state, existing) =
             match self.there().begin_part(part, &plan, root.as_ref()).await? {
                 Begun::Complete => return Ok(nothing_to_do()),
-                Begun::Part(state, existing) => (state, existing),
+                Begun::Part(state, existing) => (*state, existing),
             };
         let mut report = counted(&self.view, &layout);
         if state.finished && state.missing.is_empty() {
