@@ -98,9 +98,9 @@ impl Element {
                 let bytes = number.to_le_bytes();
                 let (own, rest) = bytes.split_at_checked(size)?;
                 let sign = if number < 0 { 0xff } else { 0 };
-                rest.iter()
-                    .all(|byte| *byte == sign)
-                    .then(|| own.to_vec())?
+                let negative = own.last().is_some_and(|high| high & 0x80 != 0);
+                let fits = negative == (number < 0) && rest.iter().all(|byte| *byte == sign);
+                fits.then(|| own.to_vec())?
             }
             _ => return None,
         };
