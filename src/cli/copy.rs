@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::copy_raw;
+use super::copy_set;
 use super::copy_source;
 use super::output::{bytes_text, count_text};
 use super::progress::Bar;
@@ -17,7 +18,7 @@ use super::{Failure, StorageArgs, runtime};
 use crate::config::{self, StorageSettings};
 use crate::copy::{
     Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Deaccumulate,
-    Lengths, Rounding, Statistic, lengths, statistics,
+    Lengths, MissingCell, Part, Parts, Rounding, Statistic, lengths, statistics,
 };
 use crate::location::Location;
 use crate::slices::{BestRule, SliceKind, StoreView};
@@ -39,58 +40,68 @@ Examples:
 
 A copy that was stopped goes on when the same command is given again, and ends with the same bytes.")]
 pub(super) struct CopyArgs {
-    /// Table (a file X.parquet, a directory of tables) or its URL; or a mount of a table, or a store in one
+    /// Table (a file X.parquet, a directory of tables), reference set, or the URL of one; or a mount of one, or a store in a mount of a table
     #[arg(value_name = "SOURCE")]
-    source: String,
+    pub(super) source: String,
     /// Store to write: a directory that is not there yet, or s3://, gs://, az://
     #[arg(value_name = "DEST")]
-    destination: String,
+    pub(super) destination: String,
     /// Slice: `run_time`, `valid_time`, `horizon`, `best_available`, runs/2026-11-22T00, leads/024h, valid/2026-11-22T12
     /// [default: the run, if one is there or selected; else `run_time`]
     #[arg(long, value_name = "SLICE")]
-    slice: Option<SliceKind>,
+    pub(super) slice: Option<SliceKind>,
     /// Chunk lengths by dimension [default: one field per chunk]
     #[arg(long, value_name = "DIM=N,..", value_parser = lengths)]
-    chunks: Option<Lengths>,
+    pub(super) chunks: Option<Lengths>,
     /// Lengths of shards by dimension: files that hold many chunks (Zarr v3)
     #[arg(long, value_name = "DIM=N,..", value_parser = lengths)]
-    shards: Option<Lengths>,
+    pub(super) shards: Option<Lengths>,
     /// Compression: none, zstd[:LEVEL], gzip[:LEVEL], blosc[:lz4[:LEVEL]] (LZ4 behind a shuffle of bits)
-    #[arg(long, value_name = "CODEC", default_value_t)]
-    codec: Codec,
+    /// [default: blosc:lz4:9; what a reference set has coded already stays as it is]
+    #[arg(long, value_name = "CODEC")]
+    pub(super) codec: Option<Codec>,
     /// Round to so many bits of the mantissa (1 to 23), or (auto) to what the packing of each message tells apart
     #[arg(long, value_name = "auto|N")]
-    round_bits: Option<Rounding>,
+    pub(super) round_bits: Option<Rounding>,
     /// Statistics over the members in their place: mean, std, min, max, median, count, p10, 'prob>25' (>=, <, <=; units of the array)
     #[arg(long, value_name = "LIST", value_parser = list_of_statistics)]
-    stat: Option<StatisticList>,
+    pub(super) stat: Option<StatisticList>,
     /// Accumulations as differences between the steps of a run: sums of each interval, or mean rates per second
     #[arg(long, value_name = "KIND", value_enum)]
-    deaccumulate: Option<DeaccumulateArg>,
+    pub(super) deaccumulate: Option<DeaccumulateArg>,
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
     #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
-    append: Option<String>,
+    pub(super) append: Option<String>,
+    /// Write the chunks of part I of N only; the parts of a copy may be made by as many processes at once, on any machines
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["append", "raw"])]
+    pub(super) part: Option<Part>,
+    /// Make a store of the parts that --part wrote; fails, and names them, if some are not done
+    #[arg(long, conflicts_with_all = ["part", "append", "raw", "dry_run"])]
+    pub(super) finish: bool,
     /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
     #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "stat", "deaccumulate", "append", "resume", "dry_run"])]
-    raw: bool,
+    pub(super) raw: bool,
     /// Do nothing if the destination is complete already
     #[arg(long)]
-    resume: bool,
+    pub(super) resume: bool,
     /// Tell what would be fetched and written
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Exit with 0 although messages could not be had and their cells were left as fill
     #[arg(long)]
-    allow_missing: bool,
+    pub(super) allow_missing: bool,
     /// Write what was done as JSON
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
     /// Memory for messages, fields and chunks
     #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = config::byte_count)]
-    memory: u64,
+    pub(super) memory: u64,
     /// Directory where chunks wait that do not fit into memory [default: the system's for temporary files]
     #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    pub(super) scratch: Option<PathBuf>,
+    /// Directory below which a reference set may refer to local files, beside its own (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(super) allow_root: Vec<PathBuf>,
     /// Profile of the AWS configuration files for the destination [default: --profile]
     #[arg(long, value_name = "NAME")]
     dest_profile: Option<String>,
@@ -98,16 +109,16 @@ pub(super) struct CopyArgs {
     #[arg(long, value_name = "URL")]
     dest_endpoint_url: Option<String>,
     #[command(flatten)]
-    selection: SelectionArgs,
+    pub(super) selection: SelectionArgs,
     #[command(flatten)]
-    view: ViewArgs,
+    pub(super) view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
 
 /// Statistics of one `--stat`.
 #[derive(Clone, Debug, Default)]
-struct StatisticList(Vec<Statistic>);
+pub(super) struct StatisticList(Vec<Statistic>);
 
 fn list_of_statistics(text: &str) -> Result<StatisticList, String> {
     statistics(text).map(StatisticList)
@@ -115,7 +126,7 @@ fn list_of_statistics(text: &str) -> Result<StatisticList, String> {
 
 /// How accumulations are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DeaccumulateArg {
+pub(super) enum DeaccumulateArg {
     /// Sums over each interval, in the same units
     Bucket,
     /// Means over each interval, per second
@@ -131,6 +142,34 @@ impl DeaccumulateArg {
     }
 }
 
+impl CopyArgs {
+    /// Which part of the copy is made.
+    pub(super) fn parts(&self) -> Parts {
+        match self.part {
+            Some(part) => Parts::One(part),
+            None if self.finish => Parts::Finish,
+            None => Parts::Whole,
+        }
+    }
+
+    /// Says that nothing was to be done.
+    pub(super) fn tell_complete(&self) {
+        match self.part {
+            Some(part) => say!("{}: part {part} is complete already", self.destination),
+            None => say!("{}: complete already", self.destination),
+        }
+    }
+
+    /// What tries again to have what is missing.
+    pub(super) const fn again(&self) -> &'static str {
+        if self.finish {
+            "without --finish it"
+        } else {
+            "the same command"
+        }
+    }
+}
+
 pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     super::allocator::give_back();
     let began = Clock::now();
@@ -140,7 +179,28 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     let source = named.table.clone();
     let destination = destination(&args.destination)?;
     let writer = destination_storage(args, &destination)?;
-    let (collection, rows) = copy_source::open(&named, args.view.as_of, &storage, &runtime)?;
+    let opened = copy_source::open(
+        &named,
+        args.view.as_of,
+        &args.allow_root,
+        &storage,
+        &runtime,
+    )?;
+    let (collection, rows) = match opened {
+        copy_source::Opened::Table(collection, rows) => (*collection, rows),
+        copy_source::Opened::Set(set, policy) => {
+            let job = copy_set::Job {
+                args,
+                source,
+                set,
+                policy,
+                storage,
+                writer,
+                destination,
+            };
+            return job.run(&runtime, began);
+        }
+    };
     let collection = args.selection.select(collection)?;
     if args.raw {
         let job = copy_raw::Job {
@@ -167,7 +227,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         destination: destination.clone(),
         chunks: args.chunks.clone().unwrap_or_default(),
         shards: args.shards.clone().unwrap_or_default(),
-        codec: args.codec,
+        codec: args.codec.unwrap_or_default(),
         layout: args.view.layout(),
         format: args.view.format(),
         rounding: args.round_bits.unwrap_or_default(),
@@ -177,6 +237,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
         append: args.append.clone(),
         resume: args.resume,
+        parts: args.parts(),
         source: format!("{source} {kind}"),
     };
     let reader_config = ReaderConfig {
@@ -209,13 +270,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let progress = Arc::new(CopyProgress::default());
-    let (counted, told) = (Arc::clone(&progress), Arc::clone(&progress));
-    let bar = Bar::tell(
-        "field",
-        move || (counted.done(), counted.fields()),
-        move || written(&told),
-        &storage,
-    );
+    let bar = progress_bar(&progress, &storage, "field");
     let done = runtime.block_on(copy.run(progress));
     drop(bar);
     let report = done.map_err(|error| failure(&error))?;
@@ -224,7 +279,7 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         let text = report_json(
             &report,
             args,
-            kind,
+            Some(kind),
             (storage.counters(), writer.counters()),
             seconds,
         );
@@ -279,12 +334,23 @@ fn destination_storage(args: &CopyArgs, destination: &Location) -> Result<Storag
     settings.storage().map_err(Failure::usage)
 }
 
-fn failure(error: &CopyError) -> Failure {
+pub(super) fn failure(error: &CopyError) -> Failure {
     if error.is_usage() {
         Failure::usage(error)
     } else {
         Failure::failed(error)
     }
+}
+
+/// A bar on terminals, nothing elsewhere.
+pub(super) fn progress_bar(progress: &Arc<CopyProgress>, storage: &Storage, noun: &str) -> Bar {
+    let (counted, told) = (Arc::clone(progress), Arc::clone(progress));
+    Bar::tell(
+        noun,
+        move || (counted.done(), counted.fields()),
+        move || written(&told),
+        storage,
+    )
 }
 
 /// What a copy tells on the way, beside what is fetched.
@@ -319,11 +385,13 @@ fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {
 
 fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counters, seconds: f64) {
     if report.nothing_to_do {
-        say!("{}: complete already", args.destination);
+        args.tell_complete();
         return;
     }
+    let part = args.part.map(|part| format!(", part {part}"));
     say!(
-        "{kind}: {} of {} in {seconds:.1} s, {} fetched by {}",
+        "{kind}{}: {} of {} in {seconds:.1} s, {} fetched by {}",
+        part.unwrap_or_default(),
         count_text(report.fields, "field"),
         count_text(report.arrays, "array"),
         bytes_text(counters.bytes),
@@ -338,15 +406,20 @@ fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counter
         bytes_text(report.written_bytes),
         bytes_text(report.raw_bytes),
     );
-    let count = report.missing.len();
+    tell_missing(&report.missing, "field", args.again());
+}
+
+/// Lists what was left as fill.
+pub(super) fn tell_missing(missing: &[MissingCell], unit: &str, command: &str) {
+    let count = missing.len();
     if count > 0 {
         let them = if count == 1 { "it" } else { "them" };
         say!(
-            "  {} left as fill; the same command tries {them} again",
-            count_text(count as u64, "field"),
+            "  {} left as fill; {command} tries {them} again",
+            count_text(count as u64, unit),
         );
     }
-    for missing in report.missing.iter().take(LISTED) {
+    for missing in missing.iter().take(LISTED) {
         say!("  {}: {}", missing.cell, missing.reason);
     }
     if count > LISTED {
@@ -354,10 +427,10 @@ fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counter
     }
 }
 
-fn report_json(
+pub(super) fn report_json(
     report: &CopyReport,
     args: &CopyArgs,
-    kind: SliceKind,
+    slice: Option<SliceKind>,
     (source, destination): (Counters, Counters),
     seconds: f64,
 ) -> Value {
@@ -369,7 +442,8 @@ fn report_json(
     json!({
         "source": args.source,
         "destination": args.destination,
-        "slice": kind.to_string(),
+        "slice": slice.map(|slice| slice.to_string()),
+        "part": args.part.map(|part| part.to_string()),
         "stat": args.stat.as_ref().map(|list| list.0.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "deaccumulate": args.deaccumulate.map(|kind| kind.kind().to_string()),
         "complete": report.missing.is_empty(),

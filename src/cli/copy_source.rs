@@ -1,9 +1,9 @@
-//! What `gribfs copy` copies from: a table, or what stands behind a mounted path.
+//! What `gribfs copy` copies from: a table, a reference set, or what stands behind a mounted path.
 //!
 //! A path in a mount (`/mnt/gfs`, `/mnt/gfs/best_available.zarr`) stands for the mount's table and the slice that the path names: the
 //! messages come from the archive, not through the kernel. A mount of a part of its table is refused, as its flags are not known.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,9 +13,11 @@ use crate::config;
 use crate::dataset::archive::{RowSource, rows_of};
 use crate::dataset::{Archive, Collection};
 use crate::location::Location;
+use crate::refs::RefSet;
 use crate::scan::{Library, SaveError};
 use crate::slices::SliceKind;
 use crate::storage::Storage;
+use crate::store::references::policy::Policy;
 use crate::time::Instant;
 
 /// A source as it was named.
@@ -58,10 +60,20 @@ fn mounted(text: &str, path: &Path, folder: &Path, status: &Value) -> Result<Nam
     let refused = |why: &str| Failure::usage(format!("{text}: {why}"));
     let source = status.get("source").and_then(Value::as_str);
     let source = source.ok_or_else(|| refused("its mount does not say what it is of"))?;
-    let runs = status.get("runs").and_then(Value::as_array);
-    let runs = runs.ok_or_else(|| {
-        refused("a mounted reference set is not copied; make a table with gribfs index")
-    })?;
+    let Some(runs) = status.get("runs").and_then(Value::as_array) else {
+        // A reference set: its status has no runs.
+        if path != folder {
+            return Err(refused(
+                "a reference set is copied from the root of its mount; --variable selects arrays",
+            ));
+        }
+        return Ok(Named {
+            text: source.to_owned(),
+            table: config::location(source).map_err(Failure::usage)?,
+            slice: None,
+            shown: None,
+        });
+    };
     let runs = runs.iter().filter_map(Value::as_str).map(str::to_owned);
     let arrays = status.get("arrays").and_then(Value::as_u64);
     let inside = path.strip_prefix(folder).unwrap_or(Path::new(""));
@@ -85,20 +97,26 @@ fn mounted(text: &str, path: &Path, folder: &Path, status: &Value) -> Result<Nam
     })
 }
 
-/// The whole collection of a source, and its rows.
+/// What a source holds.
+pub(super) enum Opened {
+    /// A collection, and its rows.
+    Table(Box<Collection>, Arc<dyn RowSource>),
+    /// A reference set, and what it may refer to.
+    Set(Box<RefSet>, Policy),
+}
+
+/// The whole collection of a source and its rows, or a reference set.
 pub(super) fn open(
     named: &Named,
     as_of: Option<Instant>,
+    allowed: &[PathBuf],
     storage: &Storage,
     runtime: &tokio::runtime::Runtime,
-) -> Result<(Collection, Arc<dyn RowSource>), Failure> {
+) -> Result<Opened, Failure> {
     let source = &named.table;
-    let (archive, rows) = match super::refs::open(&named.text, source, storage, runtime, &[])? {
-        super::refs::Opened::Set(..) => {
-            return Err(Failure::usage(format!(
-                "{source}: a reference set is not copied; make a table of its archive with gribfs index"
-            )));
-        }
+    let opened = super::refs::open(&named.text, source, storage, runtime, allowed)?;
+    let (archive, rows) = match opened {
+        super::refs::Opened::Set(set, policy) => return Ok(Opened::Set(set, policy)),
         super::refs::Opened::Table(table, _) => {
             let table = Arc::new(*table);
             (Archive::of_table(Arc::clone(&table)), rows_of(table))
@@ -138,5 +156,5 @@ pub(super) fn open(
             )));
         }
     }
-    Ok((collection, rows))
+    Ok(Opened::Table(Box::new(collection), rows))
 }

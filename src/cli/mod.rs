@@ -23,6 +23,7 @@ macro_rules! say {
 mod allocator;
 mod copy;
 mod copy_raw;
+mod copy_set;
 mod copy_source;
 #[cfg(feature = "fuse")]
 mod demo;

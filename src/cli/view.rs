@@ -51,6 +51,15 @@ enum BestArg {
 }
 
 impl ViewArgs {
+    /// Whether nothing is asked for but a version of the metadata.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.layout, LayoutArg::Flat)
+            && self.as_of.is_none()
+            && self.best == BestArg::Newest
+            && self.min_step.is_none()
+            && !self.best_totals
+    }
+
     pub(super) fn best(&self) -> BestRule {
         BestRule {
             min_step: self.min_step.unwrap_or(i64::MIN),

@@ -193,14 +193,26 @@ impl Encoder {
         codec: Codec,
         inner_chunks: Option<&[u64]>,
     ) -> Result<Self, CodecError> {
+        let item_bytes = usize::try_from(array.data_type.size()).unwrap_or(8);
+        let fill = fill_element(array);
+        Self::of(&array.chunks, item_bytes, fill, codec, inner_chunks)
+    }
+
+    /// For chunk files of the shape `file` with elements of so many bytes, which are `fill` where nothing is.
+    pub(super) fn of(
+        file: &[u64],
+        item_bytes: usize,
+        fill: Vec<u8>,
+        codec: Codec,
+        inner_chunks: Option<&[u64]>,
+    ) -> Result<Self, CodecError> {
         let sizes = |lengths: &[u64]| -> Result<Vec<usize>, CodecError> {
             let sizes = lengths.iter().map(|length| usize::try_from(*length).ok());
             let sizes: Option<Vec<usize>> =
                 sizes.map(|size| size.filter(|size| *size > 0)).collect();
             sizes.ok_or_else(|| CodecError::Encode("a chunk of no elements".to_owned()))
         };
-        let shape = sizes(&array.chunks)?;
-        let item_bytes = usize::try_from(array.data_type.size()).unwrap_or(8);
+        let shape = sizes(file)?;
         let bytes = shape
             .iter()
             .try_fold(item_bytes, |bytes, length| bytes.checked_mul(*length));
@@ -212,7 +224,7 @@ impl Encoder {
             item_bytes,
             inner: inner_chunks.map(sizes).transpose()?,
             shape,
-            fill: fill_element(array),
+            fill,
         })
     }
 

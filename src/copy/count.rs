@@ -1,6 +1,7 @@
 //! What a layout is of: arrays, fields, bytes, and which cells have a message.
 
 use super::layout::Layout;
+use super::plan;
 use super::recipe;
 use super::report::CopyReport;
 use crate::dataset::CellState;
@@ -19,6 +20,9 @@ pub(super) struct Counted {
 pub(super) fn counted(view: &StoreView, layout: &Layout) -> Counted {
     let mut report = CopyReport::default();
     let mut cells = Digest::default();
+    if layout.share.is_some() {
+        return counted_share(view, layout);
+    }
     for (number, target) in layout.targets.iter().enumerate() {
         let Some(fields) = &target.fields else {
             continue;
@@ -58,6 +62,39 @@ pub(super) fn counted(view: &StoreView, layout: &Layout) -> Counted {
             });
         }
         report.arrays += arrays;
+        report.fields += count;
+        report.raw_bytes += count * fields.points() * 4;
+    }
+    Counted {
+        report,
+        cells: cells.0,
+    }
+}
+
+/// The same of the part that a process has.
+fn counted_share(view: &StoreView, layout: &Layout) -> Counted {
+    let targets = layout.targets.iter();
+    let arrays = targets.filter(|target| target.fields.is_some()).count();
+    let mut report = CopyReport {
+        arrays: arrays as u64,
+        ..CopyReport::default()
+    };
+    let mut cells = Digest::default();
+    for block in (0..plan::portions(layout)).flat_map(|portion| plan::blocks(view, layout, portion))
+    {
+        let target = layout.targets.get(block.target);
+        let Some(fields) = target.and_then(|target| target.fields.as_ref()) else {
+            continue;
+        };
+        let count = match &block.recipe {
+            Some(recipe) => {
+                cells.add(recipe.inputs as u64);
+                block.fields as u64
+            }
+            None => (block.rows.len() + block.pending.len()) as u64,
+        };
+        cells.add(block.target as u64);
+        block.cells().into_iter().for_each(|cell| cells.add(cell));
         report.fields += count;
         report.raw_bytes += count * fields.points() * 4;
     }

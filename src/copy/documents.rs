@@ -38,13 +38,24 @@ pub(super) fn documents(root: &Group, targets: &[Target], format: Format) -> Vec
             groups.push((name, metadata_v3::group_document(&inner)));
         }
     });
+    let mut prefixes = Vec::new();
+    each_group(root, "", &mut |prefix, _| prefixes.push(prefix.to_owned()));
+    consolidated(arrays, groups, prefixes, format)
+}
+
+/// The documents of arrays and groups by their names, and those that hold all of a group at `prefixes`; the root stands first among
+/// `groups` and `prefixes`.
+pub(super) fn consolidated(
+    arrays: Vec<(String, Value)>,
+    mut groups: Vec<(String, Value)>,
+    mut prefixes: Vec<String>,
+    format: Format,
+) -> Vec<(String, Bytes)> {
     let all: Map<String, Value> = groups
         .iter()
         .chain(&arrays)
         .map(|(name, document)| (name.clone(), document.clone()))
         .collect();
-    let mut prefixes = Vec::new();
-    each_group(root, "", &mut |prefix, _| prefixes.push(prefix.to_owned()));
     // The root is visited first and written last.
     prefixes.reverse();
     groups.reverse();

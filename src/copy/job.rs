@@ -11,44 +11,35 @@ use super::append::extend;
 use super::codec::fill_element;
 use super::count::counted;
 use super::derive::{Derivation, derive};
+use super::destination::{Company, Destination, Found};
 use super::documents::documents;
 use super::engine::Engine;
 use super::layout::{Layout, Target, piece};
+use super::parts::Share;
 use super::plan;
 use super::report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
-use super::settings::CopySettings;
-use super::state::{STATE, State};
+use super::settings::{CopySettings, Parts};
+use super::state::State;
 use crate::dataset::archive::RowId;
-use crate::location::Location;
 use crate::slices::StoreView;
-use crate::storage::{ErrorKind, Storage};
+use crate::storage::Storage;
 use crate::store::BulkReader;
 use crate::zarr::Format;
 use crate::zarr::key::chunk_positions;
-use crate::zarr::metadata::{CONSOLIDATED, GROUP};
+use crate::zarr::metadata::CONSOLIDATED;
 use crate::zarr::metadata_v3;
-use crate::zarr::model::{Content, Group};
+use crate::zarr::model::{Attributes, Content, Group};
 
-/// Largest root document.
-const MAX_DOCUMENT: u64 = 256 << 20;
 /// Most cells that the attributes name; all are counted.
 const MOST_NAMED: usize = 1000;
 
 /// A copy to be made.
 #[derive(Debug)]
 pub struct Copy {
-    settings: CopySettings,
-    view: StoreView,
+    pub(super) settings: CopySettings,
+    pub(super) view: StoreView,
     reader: BulkReader,
-    storage: Storage,
-}
-
-/// What lies in a destination.
-enum Found {
-    /// Nothing, or a copy like this one: the state to go on from.
-    Begun(State),
-    /// A store.
-    Store,
+    pub(super) storage: Storage,
 }
 
 impl Copy {
@@ -68,7 +59,7 @@ impl Copy {
         }
     }
 
-    fn model(&self) -> Result<Layout, CopyError> {
+    pub(super) fn model(&self) -> Result<Layout, CopyError> {
         let mut root = self.view.hierarchy(self.settings.layout);
         let derived = derive(&mut root, &self.view, &self.settings)?;
         describe(&mut root, &self.settings, &derived);
@@ -84,7 +75,10 @@ impl Copy {
     /// # Errors
     /// [`CopyError`].
     pub async fn plan(&self) -> Result<CopyPlan, CopyError> {
-        let layout = self.layout().await?.0;
+        let mut layout = self.layout().await?.0;
+        if let Parts::One(part) = self.settings.parts {
+            layout.share = Some(Share::new(part, &layout));
+        }
         let mut sum = CopyPlan {
             arrays: fields_of(&layout).count() as u64,
             ..CopyPlan::default()
@@ -140,33 +134,61 @@ impl Copy {
     /// # Errors
     /// [`CopyError`]. What was written stays, and the same copy goes on there.
     pub async fn run(self, progress: Arc<CopyProgress>) -> Result<CopyReport, CopyError> {
+        match self.settings.parts {
+            Parts::Whole => self.whole(progress).await,
+            Parts::One(part) => self.part(part, progress).await,
+            Parts::Finish => self.finish_parts().await,
+        }
+    }
+
+    async fn whole(self, progress: Arc<CopyProgress>) -> Result<CopyReport, CopyError> {
         let (layout, extends) = self.layout().await?;
         let plan = identity(&self.settings, &layout);
         let counted = counted(&self.view, &layout);
-        let mut state = match self.look(plan, counted.cells, extends).await? {
+        let there = self.there();
+        let mut state = match there.look(plan, Some(counted.cells), extends).await? {
             Found::Begun(state) => state,
             Found::Store if self.settings.resume && self.is_ours(&layout).await? => {
-                return Ok(CopyReport {
-                    nothing_to_do: true,
-                    ..CopyReport::default()
-                });
+                return Ok(nothing_to_do());
             }
-            Found::Store => {
-                return Err(self.occupied(
-                    "is a store already: remove it, extend it with --append DIM, or give --resume if it may be complete",
-                ));
-            }
+            Found::Store => return Err(self.there().is_taken()),
         };
-        let existing = self.existing(extends).await?;
+        let company = if extends {
+            Company::Store
+        } else {
+            Company::None
+        };
+        let existing = self.there().files(company).await?.chunks;
         let mut report = counted.report;
-        let grown = state.cells != Some(counted.cells);
-        if grown {
-            // As long as chunks of before may be there.
-            state.cells = None;
-        }
+        let grown = state.outgrown(counted.cells);
         if report.fields == 0 && extends {
             report.nothing_to_do = state.missing.is_empty();
         }
+        let engine = self
+            .work(layout, (existing, state, grown), &report, progress)
+            .await?;
+        report.kept = engine.run().await?;
+        report.written_bytes = engine.progress.written();
+        let mut state = engine.state.lock().await.clone();
+        state.cells = Some(counted.cells);
+        let ending = Ending {
+            storage: &engine.storage,
+            settings: &engine.settings,
+            layout: &engine.layout,
+            extends,
+        };
+        ending.publish(state, &mut report).await?;
+        Ok(report)
+    }
+
+    /// Says in the destination what is begun, and makes what does it.
+    pub(super) async fn work(
+        self,
+        layout: Layout,
+        (existing, state, grown): (HashSet<String>, State, bool),
+        report: &CopyReport,
+        progress: Arc<CopyProgress>,
+    ) -> Result<Arc<Engine>, CopyError> {
         state
             .write(&self.storage, &self.settings.destination)
             .await?;
@@ -174,18 +196,22 @@ impl Copy {
             &progress.fields,
             usize::try_from(report.fields).unwrap_or(usize::MAX),
         );
-        let engine = Arc::new(Engine::new(
+        Ok(Arc::new(Engine::new(
             self.settings,
             layout,
             self.view,
             self.reader,
             self.storage,
-            Arc::clone(&progress),
+            progress,
             (existing, state, grown),
-        ));
-        report.kept = engine.run().await?;
-        finish(&engine, counted.cells, extends, &mut report).await?;
-        Ok(report)
+        )))
+    }
+
+    pub(super) const fn there(&self) -> Destination<'_> {
+        Destination {
+            storage: &self.storage,
+            place: &self.settings.destination,
+        }
     }
 
     /// What is to be written, and whether that extends a store that is there.
@@ -199,7 +225,7 @@ impl Copy {
             Format::V2 => CONSOLIDATED,
             Format::V3 => metadata_v3::DOCUMENT,
         };
-        let Some(bytes) = self.document(name).await? else {
+        let Some(bytes) = self.there().document(name).await? else {
             return Ok((layout, false));
         };
         let root: Value = serde_json::from_slice(&bytes).map_err(|error| {
@@ -215,162 +241,70 @@ impl Copy {
         Ok((layout, true))
     }
 
-    /// What lies in the destination.
-    async fn look(&self, plan: Value, cells: u64, extends: bool) -> Result<Found, CopyError> {
-        let destination = &self.settings.destination;
-        let mut state = State::new(plan, cells);
-        match State::read(&self.storage, destination).await? {
-            Some(Ok(known)) if known.plan == state.plan => return Ok(Found::Begun(known)),
-            Some(Ok(known)) if known.finished && extends => {
-                // Cells that were missing then still are.
-                state.missing = known.missing;
-                return Ok(Found::Begun(state));
-            }
-            Some(Ok(known)) if known.finished => return Ok(Found::Store),
-            Some(Ok(known)) => {
-                let what = format!(
-                    "holds an unfinished copy of something else ({}): finish that one, or remove it",
-                    difference(&known.plan, &state.plan)
-                );
-                return Err(self.occupied(&what));
-            }
-            Some(Err(text)) => return Err(self.occupied(&format!("has no sound state: {text}"))),
-            None if extends => return Ok(Found::Begun(state)),
-            None => {}
-        }
-        for name in [CONSOLIDATED, GROUP, metadata_v3::DOCUMENT] {
-            if self.document(name).await?.is_some() {
-                return Ok(Found::Store);
-            }
-        }
-        Ok(Found::Begun(state))
-    }
-
-    /// A document of the destination.
-    async fn document(&self, name: &str) -> Result<Option<Bytes>, CopyError> {
-        let place = self.settings.destination.with_suffix(&format!("/{name}"));
-        match self.storage.get_whole(&place, MAX_DOCUMENT).await {
-            Ok(fetched) => Ok(Some(fetched.bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Whether the store in the destination is what this copy would write.
-    async fn is_ours(&self, layout: &Layout) -> Result<bool, CopyError> {
+    pub(super) async fn is_ours(&self, layout: &Layout) -> Result<bool, CopyError> {
         let all = documents(&layout.root, &layout.targets, self.settings.format);
         let Some((name, wanted)) = all.last() else {
             return Ok(false);
         };
-        Ok(self.document(name).await?.as_ref() == Some(wanted))
+        Ok(self.there().document(name).await?.as_ref() == Some(wanted))
     }
+}
 
-    /// Chunk files in the destination, which must hold nothing else, unless it `is_ours`.
-    async fn existing(&self, is_ours: bool) -> Result<HashSet<String>, CopyError> {
-        let destination = &self.settings.destination;
-        let folder = destination.with_suffix("/");
-        let path = destination.to_path();
-        if path.as_ref().is_some_and(|path| path.is_file()) {
-            return Err(self.occupied("is a file: a store is a directory"));
-        }
-        // A listing of what is not there gives its neighbours of like names.
-        if path.is_some_and(|path| !path.exists()) {
-            return Ok(HashSet::new());
-        }
-        let listed = match self.storage.list(&folder).await {
-            Ok(listed) => listed,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let own = is_ours || State::read(&self.storage, destination).await?.is_some();
-        let mut existing = HashSet::new();
-        for file in listed {
-            let name = below(destination, &file.location);
-            if name == STATE {
+/// What makes chunks a store.
+pub(super) struct Ending<'a> {
+    pub(super) storage: &'a Storage,
+    pub(super) settings: &'a CopySettings,
+    pub(super) layout: &'a Layout,
+    pub(super) extends: bool,
+}
+
+impl Ending<'_> {
+    /// Writes coordinates, then the documents, of which the root's comes last.
+    pub(super) async fn publish(
+        &self,
+        mut state: State,
+        report: &mut CopyReport,
+    ) -> Result<(), CopyError> {
+        let (storage, settings) = (self.storage, self.settings);
+        let destination = &settings.destination;
+        let targets = self.layout.targets.iter();
+        for target in targets.filter(|target| target.fields.is_none()) {
+            if self.extends && target.grown.is_none() {
                 continue;
             }
-            if !own {
-                return Err(self.occupied(&format!(
-                    "is not empty and no copy of gribfs (it holds {name}): give a new place"
-                )));
-            }
-            // What a power failure left is empty.
-            if file.size > 0 {
-                existing.insert(name);
+            for (key, bytes) in coordinate_files(target)? {
+                report.written_bytes += bytes.len() as u64;
+                let place = destination.with_suffix(&key);
+                storage.put_unsettled(&place, bytes).await?;
             }
         }
-        Ok(existing)
-    }
-
-    fn occupied(&self, what: &str) -> CopyError {
-        CopyError::Occupied {
-            place: self.settings.destination.to_string(),
-            what: what.to_owned(),
+        report.missing = missing(&state);
+        storage.settle(destination).await?;
+        let mut root = self.layout.root.clone();
+        root.attributes.extend(missing_attributes(&report.missing));
+        for (name, bytes) in documents(&root, &self.layout.targets, settings.format) {
+            let place = destination.with_suffix(&format!("/{name}"));
+            storage.put(&place, bytes).await?;
         }
+        if state.missing.is_empty() {
+            State::remove(storage, destination).await?;
+        } else {
+            state.finished = true;
+            state.write(storage, destination).await?;
+        }
+        Ok(())
     }
 }
 
-/// Writes what makes the chunks a store: coordinates, then the documents, of which the root's comes last.
-async fn finish(
-    engine: &Engine,
-    cells: u64,
-    extends: bool,
-    report: &mut CopyReport,
-) -> Result<(), CopyError> {
-    let (storage, settings) = (&engine.storage, &engine.settings);
-    let destination = &settings.destination;
-    for target in engine
-        .layout
-        .targets
-        .iter()
-        .filter(|target| target.fields.is_none())
-    {
-        if extends && target.grown.is_none() {
-            continue;
-        }
-        for (key, bytes) in coordinate_files(target)? {
-            CopyProgress::add(&engine.progress.written, bytes.len());
-            let place = destination.with_suffix(&key);
-            storage.put_unsettled(&place, bytes).await?;
-        }
-    }
-    let mut state = engine.state.lock().await.clone();
-    report.missing = missing(&state);
-    report.written_bytes = engine.progress.written();
-    storage.settle(destination).await?;
-    let mut root = engine.layout.root.clone();
-    name_missing(&mut root, &report.missing);
-    for (name, bytes) in documents(&root, &engine.layout.targets, settings.format) {
-        let place = destination.with_suffix(&format!("/{name}"));
-        storage.put(&place, bytes).await?;
-    }
-    if state.missing.is_empty() {
-        State::remove(storage, destination).await?;
-    } else {
-        state.finished = true;
-        state.cells = Some(cells);
-        state.write(storage, destination).await?;
-    }
-    Ok(())
-}
-
-/// The name of an object below a destination.
-fn below(destination: &Location, location: &Location) -> String {
-    match (destination.to_path(), location.to_path()) {
-        (Some(folder), Some(path)) => path
-            .strip_prefix(&folder)
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-        _ => location
-            .as_str()
-            .strip_prefix(destination.as_str())
-            .unwrap_or(location.as_str())
-            .trim_start_matches('/')
-            .to_owned(),
+pub(super) fn nothing_to_do() -> CopyReport {
+    CopyReport {
+        nothing_to_do: true,
+        ..CopyReport::default()
     }
 }
 
-fn fields_of(layout: &Layout) -> impl Iterator<Item = &Target> {
+pub(super) fn fields_of(layout: &Layout) -> impl Iterator<Item = &Target> {
     layout
         .targets
         .iter()
@@ -401,23 +335,19 @@ fn describe(root: &mut Group, settings: &CopySettings, derived: &BTreeMap<String
     }
 }
 
-/// Names the cells that were left as fill in the attributes of the root.
-fn name_missing(root: &mut Group, missing: &[MissingCell]) {
-    if missing.is_empty() {
-        return;
+/// Attributes of the root that name the cells that were left as fill.
+pub(super) fn missing_attributes(missing: &[MissingCell]) -> Attributes {
+    let mut attributes = Attributes::new();
+    if !missing.is_empty() {
+        let named = missing.iter().take(MOST_NAMED);
+        let cells: Vec<&str> = named.map(|cell| cell.cell.as_str()).collect();
+        attributes.insert("gribfs_missing_count".to_owned(), json!(missing.len()));
+        attributes.insert("gribfs_missing".to_owned(), json!(cells.join(" ")));
     }
-    let cells: Vec<&str> = missing
-        .iter()
-        .take(MOST_NAMED)
-        .map(|cell| cell.cell.as_str())
-        .collect();
-    root.attributes
-        .insert("gribfs_missing_count".to_owned(), json!(missing.len()));
-    root.attributes
-        .insert("gribfs_missing".to_owned(), json!(cells.join(" ")));
+    attributes
 }
 
-fn missing(state: &State) -> Vec<MissingCell> {
+pub(super) fn missing(state: &State) -> Vec<MissingCell> {
     let cells = state.missing.iter();
     cells
         .map(|(cell, reason)| MissingCell {
@@ -428,7 +358,7 @@ fn missing(state: &State) -> Vec<MissingCell> {
 }
 
 /// What tells one copy from another.
-fn identity(settings: &CopySettings, layout: &Layout) -> Value {
+pub(super) fn identity(settings: &CopySettings, layout: &Layout) -> Value {
     let arrays: Vec<Value> = layout
         .targets
         .iter()
@@ -467,29 +397,6 @@ fn axes_digest(layout: &Layout) -> String {
     }
     let digest = digest.finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The first thing in which two copies differ.
-fn difference(one: &Value, other: &Value) -> String {
-    let keys = [
-        "source",
-        "codec",
-        "zarr_format",
-        "round_bits",
-        "deaccumulate",
-        "arrays",
-        "axes",
-    ];
-    let found = keys.iter().find(|key| one.get(**key) != other.get(**key));
-    match found {
-        Some(&"arrays") => "its arrays, shapes or chunks are others".to_owned(),
-        Some(&"axes") => "its times, levels or other axes are others".to_owned(),
-        Some(key) => {
-            let text = |value: &Value| value.get(*key).map_or(String::new(), Value::to_string);
-            format!("{key} is {}, now {}", text(one), text(other))
-        }
-        None => "its settings are others".to_owned(),
-    }
 }
 
 /// The chunk files of a coordinate, by their names below the root; of one that was made longer, those that hold something new.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::append::Along;
 use super::codec::{Codec, CodecError, Encoder};
 use super::derive::Derivation;
+use super::parts::Share;
 use super::settings::CopySettings;
 use crate::zarr::Format;
 use crate::zarr::key::{chunk_key, chunk_positions};
@@ -112,6 +113,8 @@ pub(super) struct Fields {
 pub(super) struct Layout {
     pub(super) root: Group,
     pub(super) targets: Vec<Target>,
+    /// The blocks that are wanted, where not all are: those of a part.
+    pub(super) share: Option<Share>,
 }
 
 impl Fields {
@@ -314,6 +317,7 @@ impl Layout {
         Ok(Self {
             root: root.clone(),
             targets,
+            share: None,
         })
     }
 

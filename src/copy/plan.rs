@@ -72,6 +72,10 @@ pub(super) fn portions(layout: &Layout) -> u64 {
 /// The blocks of a portion that hold any message, array by array.
 pub(super) fn blocks(view: &StoreView, layout: &Layout, portion: u64) -> Vec<Block> {
     let mut blocks = Vec::new();
+    let share = layout.share.as_ref();
+    if share.is_some_and(|share| !share.has_portion(portion)) {
+        return blocks;
+    }
     for (target, fields) in layout
         .targets
         .iter()
@@ -90,6 +94,9 @@ pub(super) fn blocks(view: &StoreView, layout: &Layout, portion: u64) -> Vec<Blo
             let mut at = crate::zarr::key::chunk_positions(linear, &inner);
             if !grid.is_empty() {
                 at.insert(0, portion);
+            }
+            if share.is_some_and(|share| !share.has(target, &at)) {
+                continue;
             }
             let block = match layout.targets.get(target).and_then(|target| target.derived) {
                 None => block(view, fields, target, at),

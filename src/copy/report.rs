@@ -110,9 +110,18 @@ pub enum CopyError {
     /// The store cannot be laid out as asked.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// What is asked of a reference set cannot be done.
+    #[error("{0}")]
+    Selection(String),
+    /// What cannot be had has no fill value.
+    #[error("{0}; it has no fill value that would say so")]
+    NoFill(String),
     /// The destination cannot be extended.
     #[error("cannot append: {0}")]
     Append(String),
+    /// Parts of the copy are not done.
+    #[error("{0}")]
+    Parts(String),
     /// Nothing is there to copy.
     #[error("nothing to copy: the slice has no message")]
     Empty,
@@ -136,7 +145,11 @@ impl CopyError {
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Occupied { .. } | Self::Layout(_) | Self::Append(_) | Self::Empty
+            Self::Occupied { .. }
+                | Self::Layout(_)
+                | Self::Selection(_)
+                | Self::Append(_)
+                | Self::Empty
         )
     }
 }

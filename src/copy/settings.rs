@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::codec::Codec;
 use super::derive::Deaccumulate;
+use super::parts::Part;
 use super::round::Rounding;
 use super::statistic::Statistic;
 use crate::location::Location;
@@ -12,6 +13,18 @@ use crate::zarr::Format;
 
 /// Lengths by the name of a dimension.
 pub type Lengths = Vec<(String, u64)>;
+
+/// Which part of a copy is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The chunks of one part.
+    One(Part),
+    /// What makes a store of parts that are done.
+    Finish,
+}
 
 /// Settings of a copy.
 #[derive(Clone, Debug)]
@@ -42,6 +55,8 @@ pub struct CopySettings {
     pub append: Option<String>,
     /// Whether a destination that is complete already is no error.
     pub resume: bool,
+    /// Which part of it is made.
+    pub parts: Parts,
     /// What the copy is of, for the state document: a copy of something else does not go on with it.
     pub source: String,
 }

@@ -33,17 +33,46 @@ pub(super) struct State {
     pub(super) finished: bool,
     /// Cells left as fill, `t2m[3,0]`, and why.
     pub(super) missing: BTreeMap<String, String>,
+    /// What a part of a copy did, once it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counts: Option<Counts>,
+    /// Name of the document: that of a part is another.
+    #[serde(skip)]
+    pub(super) name: Option<String>,
+}
+
+/// What a part of a copy did.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Fields that it has.
+    pub(super) fields: u64,
+    /// Bytes of them, not compressed.
+    pub(super) raw_bytes: u64,
+    /// Bytes of chunk files that its last process wrote.
+    pub(super) written_bytes: u64,
 }
 
 impl State {
-    pub(super) const fn new(plan: Value, cells: u64) -> Self {
+    pub(super) const fn new(plan: Value, cells: Option<u64>) -> Self {
         Self {
             version: 1,
             plan,
-            cells: Some(cells),
+            cells,
             finished: false,
             missing: BTreeMap::new(),
+            counts: None,
+            name: None,
         }
+    }
+
+    /// Whether chunks may be there that know nothing of some cells that the table has now, whose number is `cells`. If so, the state says it
+    /// until they do.
+    pub(super) fn outgrown(&mut self, cells: u64) -> bool {
+        let grown = self.cells != Some(cells);
+        if grown {
+            self.cells = None;
+        }
+        grown
     }
 
     /// The state that lies in a destination, if one does; `Err` holds a text that is none.
@@ -51,11 +80,24 @@ impl State {
         storage: &Storage,
         destination: &Location,
     ) -> Result<Option<Result<Self, String>>, StorageError> {
-        let place = destination.with_suffix(&format!("/{STATE}"));
+        Self::read_named(storage, destination, STATE).await
+    }
+
+    /// The same of the document of a name.
+    pub(super) async fn read_named(
+        storage: &Storage,
+        destination: &Location,
+        name: &str,
+    ) -> Result<Option<Result<Self, String>>, StorageError> {
+        let place = destination.with_suffix(&format!("/{name}"));
         match storage.get_whole(&place, MAX_BYTES).await {
             Ok(fetched) => {
                 let read = serde_json::from_slice::<Self>(&fetched.bytes);
-                Ok(Some(read.map_err(|error| format!("{place}: {error}"))))
+                let named = read.map(|state| Self {
+                    name: (name != STATE).then(|| name.to_owned()),
+                    ..state
+                });
+                Ok(Some(named.map_err(|error| format!("{place}: {error}"))))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -67,7 +109,8 @@ impl State {
         storage: &Storage,
         destination: &Location,
     ) -> Result<(), StorageError> {
-        let place = destination.with_suffix(&format!("/{STATE}"));
+        let name = self.name.as_deref().unwrap_or(STATE);
+        let place = destination.with_suffix(&format!("/{name}"));
         let text = serde_json::to_vec(self).unwrap_or_default();
         storage.put(&place, Bytes::from(text)).await
     }

@@ -45,11 +45,15 @@ impl BoundingBox {
         })
     }
 
-    fn has_latitude(&self, latitude: f64) -> bool {
+    /// Whether a latitude lies in the box.
+    #[must_use]
+    pub fn has_latitude(&self, latitude: f64) -> bool {
         self.south - SLACK <= latitude && latitude <= self.north + SLACK
     }
 
-    fn has_longitude(&self, longitude: f64) -> bool {
+    /// Whether a longitude, counted from wherever, lies in the box.
+    #[must_use]
+    pub fn has_longitude(&self, longitude: f64) -> bool {
         // Points a hair west of the box come out just under 360.
         (longitude - self.west + SLACK).rem_euclid(360.0) <= self.width + 2.0 * SLACK
     }

@@ -341,7 +341,8 @@ fn kept<T>(values: &[T], keep: impl Fn(&T) -> bool) -> Vec<bool> {
 }
 
 /// Whether a name is as a pattern says: `*` any characters, `?` one, all others themselves.
-fn matches(pattern: &str, name: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n, mut star) = (0, 0, None);
     while let Some(byte) = name.get(n) {

@@ -75,7 +75,7 @@ const HOUSE: &[Rule] = &[
     (
         "copy",
         &[
-            "time", "location", "zarr", "dataset", "slices", "storage", "store",
+            "time", "location", "zarr", "refs", "dataset", "slices", "storage", "store",
         ],
         &["blosc_src", "tokio"],
     ),

@@ -1,0 +1,221 @@
+//! What lies in a destination: a store, a copy under way, its parts, or something else that is left alone.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::parts::Part;
+use super::report::CopyError;
+use super::state::{STATE, State};
+use crate::location::Location;
+use crate::storage::{ErrorKind, Storage};
+use crate::zarr::metadata::{CONSOLIDATED, GROUP};
+use crate::zarr::metadata_v3;
+
+/// Largest root document.
+const MAX_DOCUMENT: u64 = 256 << 20;
+
+/// What lies in a destination.
+pub(super) enum Found {
+    /// Nothing, or a copy like this one: the state to go on from.
+    Begun(State),
+    /// A store.
+    Store,
+}
+
+/// What is expected to be in a destination beside a copy like this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Company {
+    /// Nothing.
+    None,
+    /// The store that is extended.
+    Store,
+    /// Parts of the same copy.
+    Parts,
+}
+
+/// The files of a destination.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// Chunk files, by their names below the root: `t2m/0.0.0`.
+    pub(super) chunks: HashSet<String>,
+    /// Parts whose records are there.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A destination.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destination<'a> {
+    pub(super) storage: &'a Storage,
+    pub(super) place: &'a Location,
+}
+
+impl Destination<'_> {
+    /// What lies there, for a copy whose identity is `plan`, whose cells have the number `cells`, and which `extends` a store.
+    pub(super) async fn look(
+        &self,
+        plan: Value,
+        cells: Option<u64>,
+        extends: bool,
+    ) -> Result<Found, CopyError> {
+        let mut state = State::new(plan, cells);
+        match State::read(self.storage, self.place).await? {
+            Some(Ok(known)) if known.plan == state.plan => return Ok(Found::Begun(known)),
+            Some(Ok(known)) if known.finished && extends => {
+                // Cells that were missing then still are.
+                state.missing = known.missing;
+                return Ok(Found::Begun(state));
+            }
+            Some(Ok(known)) if known.finished => return Ok(Found::Store),
+            Some(Ok(known)) => {
+                let what = format!(
+                    "holds an unfinished copy of something else ({}): finish that one, or remove it",
+                    difference(&known.plan, &state.plan)
+                );
+                return Err(self.occupied(&what));
+            }
+            Some(Err(text)) => return Err(self.occupied(&format!("has no sound state: {text}"))),
+            None if extends => return Ok(Found::Begun(state)),
+            None => {}
+        }
+        if self.is_store().await? {
+            return Ok(Found::Store);
+        }
+        Ok(Found::Begun(state))
+    }
+
+    /// Whether a store is there.
+    pub(super) async fn is_store(&self) -> Result<bool, CopyError> {
+        for name in [CONSOLIDATED, GROUP, metadata_v3::DOCUMENT] {
+            if self.document(name).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A document at the root.
+    pub(super) async fn document(&self, name: &str) -> Result<Option<Bytes>, CopyError> {
+        let place = self.place.with_suffix(&format!("/{name}"));
+        match self.storage.get_whole(&place, MAX_DOCUMENT).await {
+            Ok(fetched) => Ok(Some(fetched.bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The files that are there; what is no copy of ours is told apart and left alone.
+    pub(super) async fn files(&self, company: Company) -> Result<Files, CopyError> {
+        let folder = self.place.with_suffix("/");
+        let path = self.place.to_path();
+        if path.as_ref().is_some_and(|path| path.is_file()) {
+            return Err(self.occupied("is a file: a store is a directory"));
+        }
+        // A listing of what is not there gives its neighbours of like names.
+        if path.is_some_and(|path| !path.exists()) {
+            return Ok(Files::default());
+        }
+        let listed = match self.storage.list(&folder).await {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut files = Files::default();
+        let mut foreign = None;
+        let mut has_state = false;
+        for file in listed {
+            let name = below(self.place, &file.location);
+            if let Some(part) = Part::of_record(&name) {
+                files.parts.push(part);
+            } else if name == STATE {
+                has_state = true;
+            } else {
+                // What a power failure left is empty.
+                if file.size > 0 {
+                    files.chunks.insert(name.clone());
+                }
+                foreign = foreign.or(Some(name));
+            }
+        }
+        let own = match company {
+            Company::None => has_state,
+            Company::Store => true,
+            Company::Parts => !files.parts.is_empty(),
+        };
+        if company != Company::Parts
+            && let Some(part) = files.parts.first()
+        {
+            return Err(self.occupied(&format!(
+                "holds a copy in {} parts that is not finished: finish it with --finish, or remove it",
+                part.of
+            )));
+        }
+        if company == Company::Parts && has_state {
+            return Err(self.occupied(
+                "holds a copy that one process began: go on with that one, without --part, or remove it",
+            ));
+        }
+        match foreign {
+            Some(name) if !own => Err(self.occupied(&format!(
+                "is not empty and no copy of gribfs (it holds {name}): give a new place"
+            ))),
+            _ => Ok(files),
+        }
+    }
+
+    /// The error of a destination that is not free.
+    pub(super) fn occupied(&self, what: &str) -> CopyError {
+        CopyError::Occupied {
+            place: self.place.to_string(),
+            what: what.to_owned(),
+        }
+    }
+
+    /// That a store is there.
+    pub(super) fn is_taken(&self) -> CopyError {
+        self.occupied(
+            "is a store already: remove it, extend it with --append DIM, or give --resume if it may be complete",
+        )
+    }
+}
+
+/// The name of an object below a destination.
+fn below(destination: &Location, location: &Location) -> String {
+    match (destination.to_path(), location.to_path()) {
+        (Some(folder), Some(path)) => path
+            .strip_prefix(&folder)
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        _ => location
+            .as_str()
+            .strip_prefix(destination.as_str())
+            .unwrap_or(location.as_str())
+            .trim_start_matches('/')
+            .to_owned(),
+    }
+}
+
+/// The first thing in which two copies differ.
+pub(super) fn difference(one: &Value, other: &Value) -> String {
+    let keys = [
+        "source",
+        "codec",
+        "zarr_format",
+        "round_bits",
+        "deaccumulate",
+        "parts",
+        "arrays",
+        "axes",
+    ];
+    let found = keys.iter().find(|key| one.get(**key) != other.get(**key));
+    match found {
+        Some(&"arrays") => "its arrays, shapes or chunks are others".to_owned(),
+        Some(&"axes") => "its times, levels or other axes are others".to_owned(),
+        Some(key) => {
+            let text = |value: &Value| value.get(*key).map_or(String::new(), Value::to_string);
+            format!("{key} is {}, now {}", text(one), text(other))
+        }
+        None => "its settings are others".to_owned(),
+    }
+}
