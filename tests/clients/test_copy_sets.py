@@ -107,9 +107,10 @@ def test_arrays_are_selected_with_their_coordinates(s3, gribfs, tmp_path):  # no
 def test_a_box_of_two_axes_and_of_a_projected_grid(s3, gribfs, tmp_path):  # noqa: F811
     for path, name, box in ((FLAT, "t2m", (-12, 21, 23, 53)), ("json/real_hrrr_subhourly_tree.json", None, (30, -110, 40, -95))):
         copy, whole = tmp_path / f"{name}-box.zarr", tmp_path / f"{name}-whole.zarr"
-        gribfs("copy", REFS / path, copy, *flags(s3), "--bbox", ",".join(map(str, box)), "--chunks", "latitude=3" if name else "y=7")
-        gribfs("copy", REFS / path, whole, *flags(s3))
-        equals_what_is_beside(whole, path)
+        some = [*flags(s3), "--variable", name or "refc"]
+        gribfs("copy", REFS / path, copy, *some, "--bbox", ",".join(map(str, box)), "--chunks", "latitude=3" if name else "y=7")
+        gribfs("copy", REFS / path, whole, *some)
+        equals_what_is_beside(whole, path, lambda array: name or array.startswith("refc/"))
         south, west, north, east = box
         seen = 0
         for at, array in opened(whole).members(max_depth=None):
@@ -355,3 +356,15 @@ def test_damaged_chunks_are_told_and_what_has_no_fill_value_ends_the_copy(sea, g
     (tmp_path / "sea.json").write_text(json.dumps(text))
     done = gribfs("copy", tmp_path / "sea.json", tmp_path / "b.zarr", "--variable", "flag", code=1)
     assert "flag/0.0.0" in done.stderr and "no fill value" in done.stderr and not (tmp_path / "b.zarr/.zmetadata").exists()
+
+
+def test_a_coordinate_larger_than_memory_is_refused_before_it_is_read(gribfs, tmp_path):
+    """Shapes of untrusted sets are numbers that anybody writes."""
+    zarray = {"zarr_format": 2, "dtype": "<f8", "order": "C", "fill_value": None, "filters": None, "compressor": None}
+    refs = {".zgroup": '{"zarr_format":2}'}
+    for name, shape, chunks in (("lat", [1 << 40], [1 << 26]), ("lon", [1 << 40], [1 << 26]), ("sst", [1 << 40, 1 << 40], [1 << 22, 1 << 22])):
+        coded = {} if name != "sst" else {"compressor": {"id": "zlib", "level": 1}}
+        refs |= {f"{name}/.zarray": json.dumps({**zarray, **coded, "shape": shape, "chunks": chunks}), f"{name}/.zattrs": json.dumps({"_ARRAY_DIMENSIONS": ["lat", "lon"] if name == "sst" else [name]})}
+    (tmp_path / "huge.json").write_text(json.dumps({"version": 1, "refs": refs}))
+    assert "larger than 1 GiB" in gribfs("copy", tmp_path / "huge.json", tmp_path / "a.zarr", "--bbox", "0,0,1,1", code=2).stderr
+    assert "--memory" in gribfs("copy", tmp_path / "huge.json", tmp_path / "a.zarr", "--chunks", "lat=7", code=2).stderr

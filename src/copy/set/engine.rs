@@ -19,7 +19,7 @@ use super::super::shard;
 use super::super::state::State;
 use super::blocks::{Block, block, file_key, has, pieces, small};
 use super::pick::{self, Grid};
-use super::plan::{Recoded, SetArray};
+use super::plan::{Recoded, SetArray, bytes_of};
 use crate::refs::Target;
 use crate::storage::Storage;
 use crate::store::{RefKey, RefReadError, RefReader};
@@ -31,6 +31,8 @@ const AT_ONCE: usize = 24;
 const CHUNKS_AT_ONCE: usize = 24;
 /// A unit of block memory, in bytes.
 const UNIT: u64 = 64 << 10;
+/// Largest coordinate that is read whole, in bytes.
+const MOST_OF_COORDINATE: u64 = 1 << 30;
 /// Times that a chunk is fetched of which what comes is not sound.
 const TRIES: u32 = 3;
 
@@ -402,6 +404,9 @@ pub(super) async fn numbers(reader: &RefReader, array: &SetArray) -> Result<Vec<
     let part: Vec<(u64, u64)> = recoded.shape.iter().map(|length| (0, *length)).collect();
     let shape: Vec<usize> = recoded.shape.iter().map(|length| small(*length)).collect();
     let item = recoded.element.bytes;
+    if bytes_of(&recoded.shape, recoded.element) > MOST_OF_COORDINATE {
+        return Err(failed("it is larger than 1 GiB".to_owned()));
+    }
     let mut values = recoded.fill.repeat(shape.iter().product());
     let grid = Grid {
         shape: &shape,

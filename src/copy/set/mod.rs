@@ -185,7 +185,7 @@ impl SetCopy {
                 let mut state = State::new(plan, None);
                 let mut report = CopyReport::default();
                 sum(&records, &mut state, &mut report);
-                report.raw_bytes = layout.arrays.iter().map(raw_bytes).sum();
+                report.raw_bytes = total(&layout.arrays);
                 let all = (layout.groups.as_slice(), layout.arrays.as_slice());
                 self.publish(all, state, &mut report).await?;
                 there.forget(&records).await?;
@@ -222,7 +222,7 @@ impl SetCopy {
         let mut report = CopyReport {
             fields: work.found.load(Relaxed),
             kept: work.kept.load(Relaxed),
-            raw_bytes: work.arrays.iter().map(raw_bytes).sum(),
+            raw_bytes: total(&work.arrays),
             written_bytes: work.progress.written(),
             arrays: work.arrays.len() as u64,
             ..CopyReport::default()
@@ -421,8 +421,11 @@ fn candidate(set: &RefSet, number: usize, coordinates: &HashSet<usize>) -> Optio
     })
 }
 
+fn total(arrays: &[SetArray]) -> u64 {
+    arrays.iter().map(raw_bytes).fold(0, u64::saturating_add)
+}
+
 fn raw_bytes(array: &SetArray) -> u64 {
-    array.recoded.as_ref().map_or(0, |recoded| {
-        recoded.shape.iter().product::<u64>() * recoded.element.bytes as u64
-    })
+    let recoded = array.recoded.as_ref();
+    recoded.map_or(0, |recoded| plan::bytes_of(&recoded.shape, recoded.element))
 }

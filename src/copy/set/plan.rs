@@ -176,7 +176,7 @@ impl Candidate {
         };
         let axes: Vec<Axis> = self.axes.clone().unwrap_or_else(whole);
         let shape: Vec<u64> = axes.iter().map(|axis| length(axis)).collect();
-        let bytes = shape.iter().product::<u64>() * element.bytes as u64;
+        let bytes = bytes_of(&shape, element);
         let asked = |lengths: &[(String, u64)], axis: usize| {
             let name = self.dimensions.get(axis)?;
             let found = lengths.iter().find(|(known, _)| known == name);
@@ -286,13 +286,18 @@ fn block(axis: &[super::pick::Run], own: u64, file: u64) -> u64 {
     (own / a).saturating_mul(file).min(all)
 }
 
+/// Bytes of the values of a shape, which an untrusted set may make larger than any number.
+pub(super) fn bytes_of(shape: &[u64], element: Element) -> u64 {
+    let all = shape.iter();
+    all.fold(element.bytes as u64, |all, length| {
+        all.saturating_mul(*length)
+    })
+}
+
 impl Recoded {
     /// Bytes of a block.
     pub(super) fn block_bytes(&self) -> u64 {
-        let lengths = self.block.iter();
-        lengths.fold(self.element.bytes as u64, |all, length| {
-            all.saturating_mul(*length)
-        })
+        bytes_of(&self.block, self.element)
     }
 
     /// Blocks along each axis.
@@ -394,5 +399,12 @@ mod tests {
         assert_eq!(block(&range(7, 20), 10, 10), 20);
         assert_eq!(block(&range(20, 20), 10, 10), 10);
         assert_eq!(block(&range(0, 0), 10, 10), 10);
+    }
+
+    #[test]
+    fn shapes_larger_than_any_archive_do_not_overflow() {
+        let element = Element::parse("<f8").unwrap();
+        assert_eq!(bytes_of(&[1 << 40, 1 << 40], element), u64::MAX);
+        assert_eq!(bytes_of(&[], element), 8);
     }
 }
