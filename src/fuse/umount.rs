@@ -15,6 +15,8 @@ use super::device;
 use super::holders::{self, Holders};
 use super::mounts::{self, MountEntry};
 
+/// What `fusermount3` asks before it unmounts; a link on each distribution, and missing in roots that were only unpacked.
+const MTAB: &str = "/etc/mtab";
 /// A mount that is busy without a holder is busy for an instant only: a process just ended. How often, and how far
 /// apart, it is tried again.
 const RETRIES: u32 = 10;
@@ -182,8 +184,14 @@ fn by_helper(path: PathBuf) -> Result<(), UmountError> {
             if said.contains("busy") {
                 return Err(busy(path));
             }
+            // Somebody else was faster.
+            if said.contains("not found in") {
+                return Err(UmountError::NotMounted { path });
+            }
             let reason = if said.is_empty() {
                 format!("fusermount3 ended with {}", output.status)
+            } else if said.contains(MTAB) {
+                format!("{said}; it wants that file: as root, `ln -s /proc/self/mounts {MTAB}`")
             } else {
                 said
             };
