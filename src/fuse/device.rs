@@ -174,7 +174,9 @@ fn by_helper(mountpoint: &Path, config: &MountConfig) -> Result<OwnedFd, MountEr
             reason: if said.is_empty() {
                 format!("fusermount3 ended with {}", output.status)
             } else if said.contains("Operation not permitted") {
-                format!("{said} (a container needs `--cap-add SYS_ADMIN`, or mount inside `unshare -Urm`)")
+                format!(
+                    "{said} (a container needs `--cap-add SYS_ADMIN`, or mount inside `unshare -Urm`)"
+                )
             } else {
                 said
             },

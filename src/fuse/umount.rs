@@ -184,8 +184,8 @@ fn by_helper(path: PathBuf) -> Result<(), UmountError> {
             if said.contains("busy") {
                 return Err(busy(path));
             }
-            // Somebody else was faster.
-            if said.contains("not found in") {
+            // Somebody else was faster. The first is said to users, the second (EINVAL) to root.
+            if said.contains("not found in") || said.contains("Invalid argument") {
                 return Err(UmountError::NotMounted { path });
             }
             let reason = if said.is_empty() {
@@ -223,6 +223,19 @@ mod tests {
         assert!(matches!(error, UmountError::NotMounted { .. }), "{error}");
         let error = umount(&directory.path().join("no/where")).unwrap_err();
         assert!(matches!(error, UmountError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn whoever_comes_second_is_told_that_nothing_is_mounted() {
+        if device::helper(|command| command.arg("-V").output()).is_err()
+            || !Path::new(MTAB).exists()
+        {
+            println!("skipped: fusermount3 or {MTAB} is missing");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let error = by_helper(directory.path().to_owned()).unwrap_err();
+        assert!(matches!(error, UmountError::NotMounted { .. }), "{error}");
     }
 
     #[test]
