@@ -1,27 +1,26 @@
 //! `gribfs copy`: a slice of a table into a real Zarr; arguments, progress, and the account at the end.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant as Clock};
+use std::time::Instant as Clock;
 
-use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::copy_raw;
 use super::copy_source;
 use super::output::{bytes_text, count_text};
+use super::progress::Bar;
 use super::selection::SelectionArgs;
 use super::view::ViewArgs;
 use super::{Failure, StorageArgs, runtime};
 use crate::config::{self, StorageSettings};
 use crate::copy::{
-    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Lengths, Rounding,
-    lengths,
+    Codec, Copy, CopyError, CopyPlan, CopyProgress, CopyReport, CopySettings, Deaccumulate,
+    Lengths, Rounding, Statistic, lengths, statistics,
 };
 use crate::location::Location;
-use crate::slices::{SliceKind, StoreView};
+use crate::slices::{BestRule, SliceKind, StoreView};
 use crate::storage::{Counters, Storage};
 use crate::store::{BulkReader, OnStale, ReaderConfig};
 
@@ -34,6 +33,7 @@ Examples:
   gribfs copy gfs.parquet gfs.zarr --run 2026-11-22T00 --variable t2m,tp
   gribfs copy gefs/ east_africa.zarr --slice runs/2026-11-22T00 --bbox=-12,21,23,53 --chunks valid_time=24
   gribfs copy gfs.parquet s3://mine/gfs.zarr --slice best_available --zarr-format 3 --codec zstd:3
+  gribfs copy gefs/ chances.zarr --deaccumulate bucket --stat 'mean,p90,prob>25' --variable tp
   gribfs copy gfs/ gfs.zarr --dry-run
   gribfs copy --raw gfs.parquet /scratch/gfs/ --variable t2m,tp --run 2026-11-22T00
 
@@ -61,11 +61,17 @@ pub(super) struct CopyArgs {
     /// Round to so many bits of the mantissa (1 to 23), or (auto) to what the packing of each message tells apart
     #[arg(long, value_name = "auto|N")]
     round_bits: Option<Rounding>,
+    /// Statistics over the members in their place: mean, std, min, max, median, count, p10, 'prob>25' (>=, <, <=; units of the array)
+    #[arg(long, value_name = "LIST", value_parser = list_of_statistics)]
+    stat: Option<StatisticList>,
+    /// Accumulations as differences between the steps of a run: sums of each interval, or mean rates per second
+    #[arg(long, value_name = "KIND", value_enum)]
+    deaccumulate: Option<DeaccumulateArg>,
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
     #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
     append: Option<String>,
     /// Copy the selected messages themselves, and a table that points to them, into a directory or prefix
-    #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "append", "resume", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["slice", "chunks", "shards", "codec", "round_bits", "stat", "deaccumulate", "append", "resume", "dry_run"])]
     raw: bool,
     /// Do nothing if the destination is complete already
     #[arg(long)]
@@ -97,6 +103,32 @@ pub(super) struct CopyArgs {
     view: ViewArgs,
     #[command(flatten)]
     storage: StorageArgs,
+}
+
+/// Statistics of one `--stat`.
+#[derive(Clone, Debug, Default)]
+struct StatisticList(Vec<Statistic>);
+
+fn list_of_statistics(text: &str) -> Result<StatisticList, String> {
+    statistics(text).map(StatisticList)
+}
+
+/// How accumulations are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DeaccumulateArg {
+    /// Sums over each interval, in the same units
+    Bucket,
+    /// Means over each interval, per second
+    Rate,
+}
+
+impl DeaccumulateArg {
+    const fn kind(self) -> Deaccumulate {
+        match self {
+            Self::Bucket => Deaccumulate::Bucket,
+            Self::Rate => Deaccumulate::Rate,
+        }
+    }
 }
 
 pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
@@ -139,6 +171,8 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         layout: args.view.layout(),
         format: args.view.format(),
         rounding: args.round_bits.unwrap_or_default(),
+        statistics: args.stat.clone().unwrap_or_default().0,
+        deaccumulate: args.deaccumulate.map(DeaccumulateArg::kind),
         memory_bytes: args.memory,
         scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
         append: args.append.clone(),
@@ -155,7 +189,17 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     };
     let handle = runtime.handle().clone();
     let reader = BulkReader::new(rows, storage.clone(), handle, &reader_config);
-    let view = StoreView::new(kind, Arc::new(collection), args.view.best());
+    let collection = Arc::new(collection);
+    let view = if args.deaccumulate.is_some() {
+        // By interval a total has the same window in each cell of BestAvailable.
+        let best = BestRule {
+            totals: true,
+            ..args.view.best()
+        };
+        StoreView::deaccumulated(kind, collection, best)
+    } else {
+        StoreView::new(kind, collection, args.view.best())
+    };
     let copy = Copy::new(settings, view, reader, writer.clone());
     if args.dry_run {
         let plan = runtime
@@ -165,12 +209,15 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let progress = Arc::new(CopyProgress::default());
-    let done = runtime.block_on(async {
-        let bar = progress_bar(&progress, &storage);
-        let done = copy.run(Arc::clone(&progress)).await;
-        bar.finish_and_clear();
-        done
-    });
+    let (counted, told) = (Arc::clone(&progress), Arc::clone(&progress));
+    let bar = Bar::tell(
+        "field",
+        move || (counted.done(), counted.fields()),
+        move || written(&told),
+        &storage,
+    );
+    let done = runtime.block_on(copy.run(progress));
+    drop(bar);
     let report = done.map_err(|error| failure(&error))?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &args.report {
@@ -240,37 +287,13 @@ fn failure(error: &CopyError) -> Failure {
     }
 }
 
-/// A bar on terminals, nothing elsewhere.
-fn progress_bar(progress: &Arc<CopyProgress>, storage: &Storage) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::no_length();
-    let template = "{bar:30} {pos}/{len} fields  {per_sec}  {msg}  {elapsed}  eta {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    let (watched, shown, storage) = (Arc::downgrade(progress), bar.clone(), storage.clone());
-    tokio::spawn(async move {
-        while let Some(progress) = watched.upgrade() {
-            if shown.is_finished() {
-                break;
-            }
-            let counters = storage.counters();
-            shown.set_length(progress.fields());
-            shown.set_position(progress.done());
-            shown.set_message(format!(
-                "{} in, {} out, {} ({} again), {} missing",
-                bytes_text(counters.bytes),
-                bytes_text(progress.written()),
-                count_text(counters.requests, "request"),
-                counters.retries,
-                progress.missing(),
-            ));
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    });
-    bar
+/// What a copy tells on the way, beside what is fetched.
+fn written(progress: &CopyProgress) -> String {
+    let missing = match progress.missing() {
+        0 => String::new(),
+        count => format!(", {count} missing"),
+    };
+    format!("{} written{missing}  ", bytes_text(progress.written()))
 }
 
 fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {
@@ -347,6 +370,8 @@ fn report_json(
         "source": args.source,
         "destination": args.destination,
         "slice": kind.to_string(),
+        "stat": args.stat.as_ref().map(|list| list.0.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        "deaccumulate": args.deaccumulate.map(|kind| kind.kind().to_string()),
         "complete": report.missing.is_empty(),
         "nothing_to_do": report.nothing_to_do,
         "seconds": (seconds * 1000.0).round() / 1000.0,

@@ -27,6 +27,9 @@ use crate::telemetry::{self, Log, endpoint};
 use crate::vfs::tree::Tree;
 use crate::vfs::{Follow, MountTree, RefTree, TreeConfig};
 
+/// Most bytes that wait to be written to disk.
+const WAITING_BYTES: u64 = 32 << 20;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -333,7 +336,7 @@ fn tree_of(
                 ));
             }
             let config = RefConfig {
-                memory_bytes: args.memory.unwrap_or_else(config::memory_default),
+                memory_bytes: memory(args),
                 disk: disk_cache(args)?,
                 ..RefConfig::default()
             };
@@ -421,7 +424,7 @@ fn show(
             StaleArg::Fail => OnStale::Fail,
         },
         corrections: cache_directory(args).or_else(config::state_directory),
-        memory_bytes: args.memory.unwrap_or_else(config::memory_default),
+        memory_bytes: memory(args),
         look_ahead: args.look_ahead,
         view: collection.selection.view.clone(),
         ..ReaderConfig::default()
@@ -439,6 +442,11 @@ fn show(
     Ok(Arc::new(tree))
 }
 
+/// `--memory`.
+fn memory(args: &MountArgs) -> u64 {
+    args.memory.unwrap_or_else(config::memory_default)
+}
+
 /// `--cache-dir`: as a whole path, since the background process leaves this directory.
 fn cache_directory(args: &MountArgs) -> Option<PathBuf> {
     let here = config::working_directory().unwrap_or_default();
@@ -452,6 +460,8 @@ fn disk_cache(args: &MountArgs) -> Result<Option<Arc<DiskCache>>, Failure> {
     let config = DiskConfig {
         directory,
         limit_bytes: args.cache_size,
+        // A disk that hangs holds no more of the memory than this.
+        waiting_bytes: WAITING_BYTES.min(memory(args) / 4),
     };
     let opened = DiskCache::open(&config);
     let directory = config.directory.display();

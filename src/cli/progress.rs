@@ -62,31 +62,41 @@ impl Bar {
         done: impl Fn() -> u64 + Send + 'static,
         storage: &Storage,
     ) -> Self {
+        Self::tell(noun, move || (done(), total), String::new, storage)
+    }
+
+    /// The same of a job that finds out how much there is to do (`count`: how far it is, of how many; 0 as long as it does not know) and has
+    /// more to tell (`more`: ends with two blanks, if it is not empty).
+    pub(super) fn tell(
+        noun: &str,
+        count: impl Fn() -> (u64, u64) + Send + 'static,
+        more: impl Fn() -> String + Send + 'static,
+        storage: &Storage,
+    ) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self {
                 bar: ProgressBar::hidden(),
                 thread: None,
             };
         }
-        let target = ProgressDrawTarget::stderr();
-        let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
-        let template = if total > 0 {
-            format!(
-                "{{bar:30}} {{human_pos}}/{{human_len}} {noun}s  {{msg}}{{elapsed}}  eta {{eta}}"
-            )
-        } else {
-            format!("{{spinner}} {{human_pos}} {noun}s  {{msg}}{{elapsed}}")
-        };
-        if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
-        }
-        let (shown, storage) = (bar.clone(), storage.clone());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let (shown, storage, noun) = (bar.clone(), storage.clone(), noun.to_owned());
         let look = move || {
             let mut rate = Rate::default();
+            let mut known = None;
             while !shown.is_finished() {
+                let (done, total) = count();
+                if known != Some(total) {
+                    known = Some(total);
+                    shown.set_style(style(&noun, total));
+                    if total > 0 {
+                        shown.set_length(total);
+                    }
+                }
                 let counters = storage.counters();
-                shown.set_message(moved(&counters, rate.of(counters.bytes, Instant::now())));
-                shown.set_position(done());
+                let moved = moved(&counters, rate.of(counters.bytes, Instant::now()));
+                shown.set_message(moved + &more());
+                shown.set_position(done);
                 std::thread::park_timeout(TICK);
             }
         };
@@ -106,6 +116,16 @@ impl Drop for Bar {
             drop(thread.join());
         }
     }
+}
+
+/// A bar where it is known how much there is to do, a wheel where it is not.
+fn style(noun: &str, total: u64) -> ProgressStyle {
+    let template = if total > 0 {
+        format!("{{bar:30}} {{human_pos}}/{{human_len}} {noun}s  {{msg}}{{elapsed}}  eta {{eta}}")
+    } else {
+        format!("{{spinner}} {{human_pos}} {noun}s  {{msg}}{{elapsed}}")
+    };
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// `1.4 GB at 210 MB/s, 3 retries  `; nothing before anything has moved.

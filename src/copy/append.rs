@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::codec::{Codec, Encoder};
+use super::derive::{DEACCUMULATED, ENSEMBLE_MEMBERS};
 use super::layout::{Fields, Layout, Target, element_of};
 use super::report::CopyError;
 use super::round::{ROUNDED, ROUNDED_TO_PACKING};
@@ -126,6 +127,28 @@ pub(super) async fn extend(
             return Err(fail(format!(
                 "{} was rounded otherwise: give the same --round-bits",
                 target.path
+            )));
+        }
+        if target.fields.is_some() && !same(DEACCUMULATED) {
+            return Err(fail(format!(
+                "{} is of other windows: give the same --deaccumulate",
+                target.path
+            )));
+        }
+        if target.fields.is_some() && !same(ENSEMBLE_MEMBERS) {
+            let members = |attributes: Option<&Value>| {
+                let count = attributes.and_then(|all| all.get(ENSEMBLE_MEMBERS));
+                count.map_or("no".to_owned(), Value::to_string)
+            };
+            return Err(fail(format!(
+                "{} is of {} members in the store and of {} in the slice: select the same ones",
+                target.path,
+                members(attributes),
+                target
+                    .array
+                    .attributes
+                    .get(ENSEMBLE_MEMBERS)
+                    .map_or("no".to_owned(), Value::to_string)
             )));
         }
         adopt(target, found, format)?;
@@ -305,6 +328,7 @@ async fn old_values(
             .map_err(|error| CopyError::Layout(error.into()))?,
         fields: None,
         grown: None,
+        derived: None,
     };
     adopt(&mut old, document, format)?;
     old.array.shape.clone_from(&shape);

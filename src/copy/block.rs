@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,9 +43,9 @@ struct Shape {
 }
 
 impl Assembly {
-    /// A block in memory.
-    pub(super) fn in_memory(fields: &Fields) -> Self {
-        let shape = Shape::of(fields);
+    /// A block of so many fields in memory.
+    pub(super) fn in_memory(fields: &Fields, slots: usize) -> Self {
+        let shape = Shape::of(fields, slots);
         let points = shape.slots.saturating_mul(fields.tile_points());
         let tiles = (0..shape.grid.0 * shape.grid.1).map(|_| vec![MISSING; points]);
         Self {
@@ -56,8 +57,8 @@ impl Assembly {
     }
 
     /// A block in a file of a directory.
-    pub(super) fn on_disk(fields: &Fields, directory: &Path) -> io::Result<Self> {
-        let shape = Shape::of(fields);
+    pub(super) fn on_disk(fields: &Fields, slots: usize, directory: &Path) -> io::Result<Self> {
+        let shape = Shape::of(fields, slots);
         Ok(Self {
             shape,
             tiles: Tiles::Scratch(nameless(directory)?),
@@ -131,6 +132,44 @@ impl Assembly {
         Ok(())
     }
 
+    /// Reads some points of a slot of a tile into `out`; NaN where no field has come.
+    pub(super) fn read(
+        &self,
+        tile: usize,
+        slot: usize,
+        points: Range<usize>,
+        out: &mut Vec<f32>,
+    ) -> io::Result<()> {
+        out.clear();
+        let first = slot * self.shape.tile.0 * self.shape.tile.1;
+        match &self.tiles {
+            Tiles::Memory(tiles) => {
+                let range = first + points.start..first + points.end;
+                let values = tiles.get(tile).and_then(|tile| tile.get(range));
+                out.extend_from_slice(values.unwrap_or_default());
+            }
+            Tiles::Scratch(file) => {
+                out.resize(points.len(), MISSING);
+                let carried = self.carried.get(tile * self.shape.slots + slot);
+                if self.filled.get(slot).copied().unwrap_or(false) || carried == Some(&true) {
+                    let before = tile * self.shape.slots * self.shape.tile.0 * self.shape.tile.1;
+                    let at = (before + first + points.start) * 4;
+                    file.read_exact_at(bytemuck::cast_slice_mut(out), at as u64)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a tile, where it takes memory.
+    pub(super) fn forget(&mut self, tile: usize) {
+        if let Tiles::Memory(tiles) = &mut self.tiles
+            && let Some(tile) = tiles.get_mut(tile)
+        {
+            *tile = Vec::new();
+        }
+    }
+
     /// The values of a tile, slot after slot; from memory it is taken out.
     pub(super) fn take(&mut self, tile: usize) -> io::Result<Vec<f32>> {
         let shape = self.shape;
@@ -155,12 +194,12 @@ impl Assembly {
 }
 
 impl Shape {
-    fn of(fields: &Fields) -> Self {
+    const fn of(fields: &Fields, slots: usize) -> Self {
         Self {
             face: fields.face,
             tile: fields.tile,
             grid: fields.tile_grid(),
-            slots: fields.slots(),
+            slots,
         }
     }
 
@@ -184,7 +223,7 @@ impl Shape {
 }
 
 /// A file that has no name once it is open.
-fn nameless(directory: &Path) -> io::Result<File> {
+pub(super) fn nameless(directory: &Path) -> io::Result<File> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let path = directory.join(format!(
         ".gribfs-scratch-{}-{}",
@@ -225,8 +264,8 @@ mod tests {
     fn a_block_in_memory_and_one_on_disk_hold_the_same_tiles() {
         let folder = tempfile::tempdir().unwrap();
         let mut all = [
-            Assembly::in_memory(&fields()),
-            Assembly::on_disk(&fields(), folder.path()).unwrap(),
+            Assembly::in_memory(&fields(), 2),
+            Assembly::on_disk(&fields(), 2, folder.path()).unwrap(),
         ];
         let field: Vec<f32> = (0_u8..15).map(f32::from).collect();
         for assembly in &mut all {
@@ -237,6 +276,13 @@ mod tests {
             assert!(assembly.put(0, &field[1..]).is_err());
         }
         let [memory, disk] = &mut all;
+        for (slot, range) in [(1, 1..4), (0, 0..6), (1, 0..0)] {
+            let (mut a, mut b) = (vec![1.0], Vec::new());
+            memory.read(1, slot, range.clone(), &mut a).unwrap();
+            disk.read(1, slot, range.clone(), &mut b).unwrap();
+            assert_eq!(a.len(), range.len());
+            assert_eq!(format!("{a:?}"), format!("{b:?}"));
+        }
         for tile in 0..4 {
             let (a, b) = (memory.take(tile).unwrap(), disk.take(tile).unwrap());
             let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
 //! The work itself: batches of messages fetched, decoded, put into blocks, encoded and written, as many at once as memory allows.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::append::old_file;
 use super::block::Assembly;
+use super::kept::Kept;
 use super::layout::{Fields, Layout, Target};
 use super::plan::{self, Batch, Block, Limits, held};
 use super::report::{CopyError, CopyProgress};
@@ -27,7 +28,7 @@ use crate::zarr::key::chunk_positions;
 /// Batches under way at once, if memory allows: enough for a long line to be full while cores are busy.
 const BATCHES: usize = 12;
 /// A unit of block memory, in bytes.
-const UNIT: u64 = 64 << 10;
+pub(super) const UNIT: u64 = 64 << 10;
 
 /// All that the work needs; shared by all batches.
 #[derive(Debug)]
@@ -41,26 +42,42 @@ pub(super) struct Engine {
     pub(super) progress: Arc<CopyProgress>,
     /// Chunk files that lie in the destination: `t2m/0.0.0`.
     pub(super) existing: HashSet<String>,
+    /// Whether the table may have cells that were not there when these were written.
+    grown: bool,
     pub(super) state: AsyncMutex<State>,
     /// Memory of blocks, in units.
     blocks: Arc<Semaphore>,
-    block_units: u64,
+    pub(super) block_units: u64,
     /// Encoding takes a core each.
-    cores: Arc<Semaphore>,
+    pub(super) cores: Arc<Semaphore>,
+    /// Fields that a later batch takes too.
+    pub(super) kept: Arc<Kept>,
 }
 
 /// A block under way.
 #[derive(Debug)]
-struct Open {
-    block: Block,
+pub(super) struct Open {
+    pub(super) block: Block,
     /// Fields still to come.
     left: usize,
     failed: Vec<(u64, String)>,
-    body: Body,
+    /// Of a computed block: inputs that did not come.
+    pub(super) gone: BTreeMap<usize, String>,
+    pub(super) body: Body,
+}
+
+impl Open {
+    fn fail(&mut self, slot: usize, linear: u64, reason: String) {
+        if self.block.recipe.is_some() {
+            self.gone.insert(slot, reason);
+        } else {
+            self.failed.push((linear, reason));
+        }
+    }
 }
 
 #[derive(Debug)]
-enum Body {
+pub(super) enum Body {
     /// One field, which is a chunk file as it is.
     Direct(Option<Bytes>),
     Assembled(Arc<Mutex<Assembly>>),
@@ -74,7 +91,7 @@ impl Engine {
         reader: BulkReader,
         storage: Storage,
         progress: Arc<CopyProgress>,
-        (existing, state): (HashSet<String>, State),
+        (existing, state, grown): (HashSet<String>, State, bool),
     ) -> Self {
         let block_units = (settings.memory_bytes / 2 / UNIT).clamp(1, u64::from(u32::MAX >> 4));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -82,6 +99,7 @@ impl Engine {
             blocks: Arc::new(Semaphore::new(usize::try_from(block_units).unwrap_or(1))),
             block_units,
             cores: Arc::new(Semaphore::new(cores)),
+            kept: Arc::new(Kept::new(&settings.scratch)),
             settings,
             layout,
             view,
@@ -89,6 +107,7 @@ impl Engine {
             storage,
             progress,
             existing,
+            grown,
             state: AsyncMutex::new(state),
         }
     }
@@ -100,10 +119,20 @@ impl Engine {
         }
     }
 
-    fn target(&self, block: &Block) -> Result<(&Target, &Fields), CopyError> {
+    pub(super) fn target(&self, block: &Block) -> Result<(&Target, &Fields), CopyError> {
         let target = self.layout.targets.get(block.target);
         let found = target.and_then(|target| Some((target, target.fields.as_ref()?)));
         found.ok_or_else(|| CopyError::Internal("a block of no array".to_owned()))
+    }
+
+    /// Numbers and paths of the arrays that a block fills.
+    pub(super) fn targets(&self, block: &Block) -> Vec<(usize, &str)> {
+        let range = match block.recipe {
+            Some(_) => self.layout.siblings(block.target),
+            None => block.target..block.target + 1,
+        };
+        let path = |number: usize| Some((number, self.layout.targets.get(number)?.path.as_str()));
+        range.filter_map(path).collect()
     }
 
     /// Fills all blocks that are not there yet. Gives the count of fields that were.
@@ -117,17 +146,20 @@ impl Engine {
             let mut wanted = Vec::new();
             for block in all {
                 if self.is_done(&block).await? {
-                    kept += block.rows.len() as u64;
-                    CopyProgress::add(&self.progress.done, block.rows.len());
+                    kept += block.fields as u64;
+                    CopyProgress::add(&self.progress.done, block.fields);
                 } else {
                     wanted.push(block);
                 }
             }
-            for batch in plan::batches(wanted, &self.layout, &self.reader, self.limits()).await? {
+            let batches = plan::batches(wanted, &self.layout, &self.reader, self.limits()).await?;
+            let mut left = plan::takers(&batches);
+            for mut batch in batches {
                 while under_way.len() >= BATCHES {
                     joined(under_way.join_next().await)?;
                 }
                 let permit = self.room(&batch).await?;
+                plan::share(&mut batch, portion, &self.kept, &mut left);
                 let engine = Arc::clone(self);
                 under_way.spawn(async move { engine.batch(batch, permit).await });
             }
@@ -141,22 +173,30 @@ impl Engine {
     /// Whether all chunk files of a block are there and none was written with a hole.
     async fn is_done(&self, block: &Block) -> Result<bool, CopyError> {
         let (target, fields) = self.target(block)?;
-        if self.existing.is_empty() || !block.pending.is_empty() || !block.carried.is_empty() {
+        let recipe = block.recipe.as_ref();
+        // A chunk of several fields may lack those that have come since.
+        let of_several = recipe.is_some() || !fields.is_direct();
+        if self.grown && of_several {
+            return Ok(false);
+        }
+        let pending = recipe.map_or(block.pending.len(), |recipe| recipe.pending.len());
+        if self.existing.is_empty() || pending > 0 || !block.carried.is_empty() {
             return Ok(false);
         }
         let (rows, columns) = fields.tile_grid();
+        let targets = self.targets(block);
         let there = (0..rows * columns).all(|tile| {
             let key = fields.key(&block.at, (tile / columns, tile % columns));
-            self.existing.contains(&format!("{}/{key}", target.path))
+            let mut files = targets.iter().map(|(_, path)| format!("{path}/{key}"));
+            files.all(|file| self.existing.contains(&file))
         });
         if !there {
             return Ok(false);
         }
         let state = self.state.lock().await;
-        let mut cells = block
-            .rows
-            .iter()
-            .map(|(_, _, linear)| cell_name(target, fields, *linear));
+        // Of computed arrays all have the same holes.
+        let cells = block.cells().into_iter();
+        let mut cells = cells.map(|linear| cell_name(&target.path, fields, linear));
         Ok(!cells.any(|cell| state.missing.contains_key(&cell)))
     }
 
@@ -211,24 +251,33 @@ impl Engine {
                 async move { reader.read(places.get(group).unwrap_or_default()).await }
             })
             .buffered(2);
+        let mut duties = batch.duties;
         while let Some(mut arrivals) = reads.next().await {
             while let Some((row, field)) = arrivals.next().await {
-                for (number, slot, linear) in users.remove(&row).unwrap_or_default() {
-                    let Some(place) = opened.get_mut(number) else {
-                        continue;
-                    };
-                    let Some(open) = place.as_mut() else { continue };
-                    match &field {
-                        Ok(field) => self.put(open, slot, field).await?,
-                        Err(failure) => open.failed.push((linear, failure.message.clone())),
-                    }
-                    open.left -= 1;
-                    if open.left == 0
-                        && let Some(done) = place.take()
-                    {
-                        finishing.spawn(Arc::clone(&self).finish(done));
-                    }
+                let field = field.map_err(|failure| failure.message);
+                if let Some(duty) = duties.remove(&row) {
+                    self.keep(&field, duty).await?;
                 }
+                let wanted = users.remove(&row).unwrap_or_default();
+                let done = self.deliver(&wanted, &field, &mut opened).await?;
+                for open in done {
+                    finishing.spawn(Arc::clone(&self).finish(open));
+                }
+            }
+        }
+        // Last, when nothing is held that others wait for.
+        for (row, mut promise) in batch.promised {
+            let outcome = promise.outcome().await;
+            let outcome = outcome.ok_or_else(|| {
+                CopyError::Internal("a field was not kept for who needs it".to_owned())
+            })?;
+            let field = match outcome {
+                Ok(place) => Ok(self.take_kept(place).await?),
+                Err(reason) => Err(reason),
+            };
+            let wanted = users.remove(&row).unwrap_or_default();
+            for open in self.deliver(&wanted, &field, &mut opened).await? {
+                finishing.spawn(Arc::clone(&self).finish(open));
             }
         }
         while !finishing.is_empty() {
@@ -238,28 +287,62 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts a field, or why it did not come, into the blocks that want it; gives those that have all of theirs then.
+    async fn deliver(
+        &self,
+        wanted: &[(usize, usize, u64)],
+        field: &Result<BulkField, String>,
+        opened: &mut [Option<Open>],
+    ) -> Result<Vec<Open>, CopyError> {
+        let mut done = Vec::new();
+        for (number, slot, linear) in wanted {
+            let Some(place) = opened.get_mut(*number) else {
+                continue;
+            };
+            let Some(open) = place.as_mut() else { continue };
+            match field {
+                Ok(field) => self.put(open, *slot, field).await?,
+                Err(reason) => open.fail(*slot, *linear, reason.clone()),
+            }
+            open.left -= 1;
+            if open.left == 0 {
+                done.extend(place.take());
+            }
+        }
+        Ok(done)
+    }
+
     async fn open(&self, block: Block, in_memory: bool) -> Result<Open, CopyError> {
         let (_, fields) = self.target(&block)?;
-        let body = if fields.is_direct() {
+        let recipe = block.recipe.as_ref();
+        let body = if fields.is_direct() && recipe.is_none() {
             Body::Direct(None)
         } else {
+            let slots = recipe.map_or(fields.slots(), |recipe| recipe.inputs);
             let mut made = if in_memory {
-                Assembly::in_memory(fields)
+                Assembly::in_memory(fields, slots)
             } else {
-                Assembly::on_disk(fields, &self.settings.scratch)
+                Assembly::on_disk(fields, slots, &self.settings.scratch)
                     .map_err(|error| CopyError::Scratch(error.to_string()))?
             };
-            self.carry(&block, &mut made).await?;
+            if recipe.is_none() {
+                self.carry(&block, &mut made).await?;
+            }
             Body::Assembled(Arc::new(Mutex::new(made)))
         };
         let mut failed = Vec::new();
         for (row, linear) in &block.pending {
             failed.push((*linear, self.reader.why_pending(*row).await.message));
         }
+        let mut gone = BTreeMap::new();
+        for (row, input) in recipe.iter().flat_map(|recipe| &recipe.pending) {
+            gone.insert(*input, self.reader.why_pending(*row).await.message);
+        }
         Ok(Open {
             left: block.rows.len(),
             block,
             failed,
+            gone,
             body,
         })
     }
@@ -273,24 +356,39 @@ impl Engine {
         let (rows, columns) = fields.tile_grid();
         for tile in 0..rows * columns {
             let key = fields.key(&block.at, (tile / columns, tile % columns));
-            let name = format!("/{}/{key}", target.path);
-            let place = self.settings.destination.with_suffix(&name);
-            let Some(file) = old_file(&self.storage, &place).await? else {
-                continue;
-            };
-            let old = target
-                .encoder
-                .decode(&file)
-                .map_err(|error| CopyError::Append(format!("{place}: {error}")))?;
-            assembly
-                .carry(tile, &block.carried, &values(&old))
-                .map_err(|error| CopyError::Append(format!("{place}: {error}")))?;
+            if let Some(old) = self.old_tile(target, &key).await? {
+                assembly
+                    .carry(tile, &block.carried, &values(&old))
+                    .map_err(|error| {
+                        CopyError::Append(format!("{}/{key}: {error}", target.path))
+                    })?;
+            }
         }
         Ok(())
     }
 
+    /// The values of a chunk file that is there already.
+    pub(super) async fn old_tile(
+        &self,
+        target: &Target,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, CopyError> {
+        let name = format!("/{}/{key}", target.path);
+        let place = self.settings.destination.with_suffix(&name);
+        let Some(file) = old_file(&self.storage, &place).await? else {
+            return Ok(None);
+        };
+        let old = target.encoder.decode(&file);
+        let old = old.map_err(|error| CopyError::Append(format!("{place}: {error}")))?;
+        Ok(Some(old))
+    }
+
     async fn put(&self, open: &mut Open, slot: usize, field: &BulkField) -> Result<(), CopyError> {
-        let rounding = self.settings.rounding;
+        let rounding = match open.block.recipe {
+            // What is computed is rounded at the end.
+            Some(_) => Rounding::None,
+            None => self.settings.rounding,
+        };
         let field = field.clone();
         match &mut open.body {
             Body::Direct(place) if rounding == Rounding::None => *place = Some(field.bytes),
@@ -310,8 +408,11 @@ impl Engine {
 
     /// Encodes and writes what has come of a block; what has not is noted first.
     async fn finish(self: Arc<Self>, open: Open) -> Result<(), CopyError> {
-        let (target, fields) = self.target(&open.block)?;
-        self.note(target, fields, &open).await?;
+        if let Some(recipe) = &open.block.recipe {
+            return self.finish_computed(&open, recipe).await;
+        }
+        let (_, fields) = self.target(&open.block)?;
+        self.note(fields, &open.block, &open.failed).await?;
         let count = open.block.rows.len();
         if open.failed.len() < count + open.block.pending.len() {
             let (rows, columns) = fields.tile_grid();
@@ -344,17 +445,25 @@ impl Engine {
     }
 
     /// Writes the state where cells of a block are left as fill, or no longer are.
-    async fn note(&self, target: &Target, fields: &Fields, open: &Open) -> Result<(), CopyError> {
+    pub(super) async fn note(
+        &self,
+        fields: &Fields,
+        block: &Block,
+        failed: &[(u64, String)],
+    ) -> Result<(), CopyError> {
         let mut state = self.state.lock().await;
         let before = state.missing.clone();
-        for (_, _, linear) in &open.block.rows {
-            state.missing.remove(&cell_name(target, fields, *linear));
+        let cells = block.cells();
+        for (_, path) in self.targets(block) {
+            for linear in &cells {
+                state.missing.remove(&cell_name(path, fields, *linear));
+            }
+            for (linear, reason) in failed {
+                let cell = cell_name(path, fields, *linear);
+                state.missing.insert(cell, reason.clone());
+            }
+            CopyProgress::add(&self.progress.missing, failed.len());
         }
-        for (linear, reason) in &open.failed {
-            let cell = cell_name(target, fields, *linear);
-            state.missing.insert(cell, reason.clone());
-        }
-        CopyProgress::add(&self.progress.missing, open.failed.len());
         // A hole is known before its chunk is there. One that closes is forgotten at the end: to try it again does no harm.
         if state.missing.keys().any(|cell| !before.contains_key(cell)) {
             state
@@ -372,17 +481,29 @@ impl Engine {
             Source::Assembly(assembly) => {
                 let values = lock(assembly).take(tile);
                 let values = values.map_err(|error| CopyError::Scratch(error.to_string()))?;
-                if cfg!(target_endian = "little") {
-                    target.encoder.encode(bytemuck::cast_slice(&values))
-                } else {
-                    target.encoder.encode(&little_endian(&values))
-                }
+                return self.encode_values(number, &values);
             }
         };
         encoded.map_err(|error| CopyError::Layout(error.into()))
     }
 
-    async fn write(&self, number: usize, key: &str, bytes: Bytes) -> Result<(), CopyError> {
+    pub(super) fn encode_values(&self, number: usize, values: &[f32]) -> Result<Bytes, CopyError> {
+        let target = self.layout.targets.get(number);
+        let target = target.ok_or_else(|| CopyError::Internal("no such array".to_owned()))?;
+        let encoded = if cfg!(target_endian = "little") {
+            target.encoder.encode(bytemuck::cast_slice(values))
+        } else {
+            target.encoder.encode(&little_endian(values))
+        };
+        encoded.map_err(|error| CopyError::Layout(error.into()))
+    }
+
+    pub(super) async fn write(
+        &self,
+        number: usize,
+        key: &str,
+        bytes: Bytes,
+    ) -> Result<(), CopyError> {
         let path = self
             .layout
             .targets
@@ -403,14 +524,14 @@ enum Source {
 }
 
 /// A cell as it is named in the state, the report and the attributes: `t2m[3,0]`.
-fn cell_name(target: &Target, fields: &Fields, linear: u64) -> String {
+fn cell_name(path: &str, fields: &Fields, linear: u64) -> String {
     let at = chunk_positions(linear, &fields.lead);
     let at: Vec<String> = at.iter().map(u64::to_string).collect();
-    format!("{}[{}]", target.path, at.join(","))
+    format!("{path}[{}]", at.join(","))
 }
 
 /// Little-endian bytes as values.
-fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
+pub(super) fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
     if cfg!(target_endian = "little")
         && let Ok(values) = bytemuck::try_cast_slice(bytes)
     {
@@ -436,7 +557,7 @@ fn rounded(field: &BulkField, rounding: Rounding) -> Cow<'_, [f32]> {
 }
 
 /// Runs what takes a while on a thread for such work.
-async fn on_a_thread<T: Send + 'static>(
+pub(super) async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CopyError> {
     tokio::task::spawn_blocking(work)
@@ -471,6 +592,6 @@ fn joined(
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

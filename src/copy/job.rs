@@ -1,6 +1,6 @@
 //! A copy from beginning to end: what lies in the destination, the state document, chunks, metadata.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::append::extend;
 use super::codec::fill_element;
+use super::count::counted;
+use super::derive::{Derivation, derive};
 use super::documents::documents;
 use super::engine::Engine;
 use super::layout::{Layout, Target, piece};
@@ -16,7 +18,6 @@ use super::plan;
 use super::report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
 use super::settings::CopySettings;
 use super::state::{STATE, State};
-use crate::dataset::CellState;
 use crate::dataset::archive::RowId;
 use crate::location::Location;
 use crate::slices::StoreView;
@@ -69,8 +70,9 @@ impl Copy {
 
     fn model(&self) -> Result<Layout, CopyError> {
         let mut root = self.view.hierarchy(self.settings.layout);
-        describe(&mut root, &self.settings);
-        let layout = Layout::new(&root, &self.settings)?;
+        let derived = derive(&mut root, &self.view, &self.settings)?;
+        describe(&mut root, &self.settings, &derived);
+        let layout = Layout::new(&root, &self.settings, &derived)?;
         if layout.targets.iter().all(|target| target.fields.is_none()) {
             return Err(CopyError::Empty);
         }
@@ -87,6 +89,8 @@ impl Copy {
             arrays: fields_of(&layout).count() as u64,
             ..CopyPlan::default()
         };
+        // A message is counted once for each portion, but where one portion keeps it for the next.
+        let mut seen = HashSet::new();
         for portion in 0..plan::portions(&layout) {
             let blocks = plan::blocks(&self.view, &layout, portion);
             let mut rows: Vec<RowId> = Vec::new();
@@ -96,15 +100,31 @@ impl Copy {
                     continue;
                 };
                 let (tile_rows, tile_columns) = fields.tile_grid();
-                sum.files += (tile_rows * tile_columns) as u64;
-                sum.fields += block.rows.len() as u64;
-                sum.missing += block.pending.len() as u64;
-                sum.raw_bytes += block.rows.len() as u64 * fields.points() * 4;
+                let mut arrays = 1;
+                let mut missing = block.pending.len() as u64;
+                if let Some(recipe) = &block.recipe {
+                    arrays = layout.siblings(block.target).len() as u64;
+                    missing = recipe.known_missing() as u64 * arrays;
+                }
+                let fields_there = block.fields as u64;
+                // Chunks of nothing but cells that are known to be missing are not written.
+                if block.recipe.is_none() || missing < fields_there {
+                    sum.files += (tile_rows * tile_columns) as u64 * arrays;
+                }
+                let there = match block.recipe {
+                    Some(_) => fields_there - missing,
+                    None => fields_there,
+                };
+                sum.fields += there;
+                sum.missing += missing;
+                sum.raw_bytes += there * fields.points() * 4;
                 rows.extend(block.rows.iter().map(|(row, ..)| *row));
             }
             rows.sort_unstable();
             rows.dedup();
-            let mut seen = HashSet::new();
+            if self.settings.deaccumulate.is_none() {
+                seen.clear();
+            }
             for place in self.reader.places(&rows).await? {
                 if seen.insert((place.object, place.offset)) {
                     sum.messages += 1;
@@ -122,7 +142,8 @@ impl Copy {
     pub async fn run(self, progress: Arc<CopyProgress>) -> Result<CopyReport, CopyError> {
         let (layout, extends) = self.layout().await?;
         let plan = identity(&self.settings, &layout);
-        let state = match self.look(plan, extends).await? {
+        let counted = counted(&self.view, &layout);
+        let mut state = match self.look(plan, counted.cells, extends).await? {
             Found::Begun(state) => state,
             Found::Store if self.settings.resume && self.is_ours(&layout).await? => {
                 return Ok(CopyReport {
@@ -137,7 +158,12 @@ impl Copy {
             }
         };
         let existing = self.existing(extends).await?;
-        let mut report = counted(&self.view, &layout);
+        let mut report = counted.report;
+        let grown = state.cells != Some(counted.cells);
+        if grown {
+            // As long as chunks of before may be there.
+            state.cells = None;
+        }
         if report.fields == 0 && extends {
             report.nothing_to_do = state.missing.is_empty();
         }
@@ -155,10 +181,10 @@ impl Copy {
             self.reader,
             self.storage,
             Arc::clone(&progress),
-            (existing, state),
+            (existing, state, grown),
         ));
         report.kept = engine.run().await?;
-        finish(&engine, extends, &mut report).await?;
+        finish(&engine, counted.cells, extends, &mut report).await?;
         Ok(report)
     }
 
@@ -181,13 +207,18 @@ impl Copy {
         })?;
         let place = (&self.storage, &self.settings.destination);
         extend(&mut layout, &root, format, dimension, place).await?;
+        if let Some(path) = layout.uneven() {
+            return Err(CopyError::Append(format!(
+                "{path} has other chunks than the other statistics of its array"
+            )));
+        }
         Ok((layout, true))
     }
 
     /// What lies in the destination.
-    async fn look(&self, plan: Value, extends: bool) -> Result<Found, CopyError> {
+    async fn look(&self, plan: Value, cells: u64, extends: bool) -> Result<Found, CopyError> {
         let destination = &self.settings.destination;
-        let mut state = State::new(plan);
+        let mut state = State::new(plan, cells);
         match State::read(&self.storage, destination).await? {
             Some(Ok(known)) if known.plan == state.plan => return Ok(Found::Begun(known)),
             Some(Ok(known)) if known.finished && extends => {
@@ -280,7 +311,12 @@ impl Copy {
 }
 
 /// Writes what makes the chunks a store: coordinates, then the documents, of which the root's comes last.
-async fn finish(engine: &Engine, extends: bool, report: &mut CopyReport) -> Result<(), CopyError> {
+async fn finish(
+    engine: &Engine,
+    cells: u64,
+    extends: bool,
+    report: &mut CopyReport,
+) -> Result<(), CopyError> {
     let (storage, settings) = (&engine.storage, &engine.settings);
     let destination = &settings.destination;
     for target in engine
@@ -312,6 +348,7 @@ async fn finish(engine: &Engine, extends: bool, report: &mut CopyReport) -> Resu
         State::remove(storage, destination).await?;
     } else {
         state.finished = true;
+        state.cells = Some(cells);
         state.write(storage, destination).await?;
     }
     Ok(())
@@ -341,7 +378,7 @@ fn fields_of(layout: &Layout) -> impl Iterator<Item = &Target> {
 }
 
 /// Adds to the attributes of the root and of the arrays how the copy was made.
-fn describe(root: &mut Group, settings: &CopySettings) {
+fn describe(root: &mut Group, settings: &CopySettings, derived: &BTreeMap<String, Derivation>) {
     root.attributes.insert(
         "source".to_owned(),
         json!("GRIB messages, decoded and written by gribfs copy"),
@@ -349,15 +386,18 @@ fn describe(root: &mut Group, settings: &CopySettings) {
     let Some((name, value)) = settings.rounding.attribute() else {
         return;
     };
-    let mut open = vec![root];
-    while let Some(group) = open.pop() {
+    let mut open = vec![(String::new(), root)];
+    while let Some((prefix, group)) = open.pop() {
         for array in &mut group.arrays {
-            if matches!(array.content, Content::Fields { .. }) {
+            let computed = derived.contains_key(&format!("{prefix}{}", array.name));
+            if matches!(array.content, Content::Fields { .. }) && settings.rounding.is_of(computed)
+            {
                 let attributes = &mut array.attributes;
                 attributes.insert(name.to_owned(), value.clone());
             }
         }
-        open.extend(group.groups.iter_mut().map(|(_, inner)| inner));
+        let groups = group.groups.iter_mut();
+        open.extend(groups.map(|(name, inner)| (format!("{prefix}{name}/"), inner)));
     }
 }
 
@@ -401,14 +441,18 @@ fn identity(settings: &CopySettings, layout: &Layout) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut plan = json!({
         "source": settings.source,
         "codec": settings.codec.to_string(),
         "zarr_format": match settings.format { Format::V2 => 2, Format::V3 => 3 },
         "round_bits": settings.rounding.to_string(),
         "arrays": arrays,
         "axes": axes_digest(layout),
-    })
+    });
+    if let (Some(kind), Some(plan)) = (settings.deaccumulate, plan.as_object_mut()) {
+        plan.insert("deaccumulate".to_owned(), json!(kind.to_string()));
+    }
+    plan
 }
 
 /// What the coordinates hold, in short: another day's copy has arrays of the same shapes.
@@ -432,6 +476,7 @@ fn difference(one: &Value, other: &Value) -> String {
         "codec",
         "zarr_format",
         "round_bits",
+        "deaccumulate",
         "arrays",
         "axes",
     ];
@@ -445,43 +490,6 @@ fn difference(one: &Value, other: &Value) -> String {
         }
         None => "its settings are others".to_owned(),
     }
-}
-
-/// Arrays, fields and bytes of a layout.
-fn counted(view: &StoreView, layout: &Layout) -> CopyReport {
-    let mut report = CopyReport::default();
-    for fields in fields_of(layout).filter_map(|target| target.fields.as_ref()) {
-        let mut count = 0_u64;
-        if fields.along.is_some() {
-            for linear in 0..fields.block_grid().iter().product() {
-                let at = chunk_positions(linear, &fields.block_grid());
-                let is_new = |source| {
-                    view.cell(fields.group, fields.number, &fields.source_grid, source)
-                        != CellState::Gap
-                };
-                let cells = fields.cells(&at).into_iter().filter_map(|cell| cell.source);
-                count += cells.filter(|source| is_new(*source)).count() as u64;
-            }
-            report.arrays += 1;
-            report.fields += count;
-            report.raw_bytes += count * fields.points() * 4;
-            continue;
-        }
-        view.for_each_cell(
-            fields.group,
-            fields.number,
-            &fields.source_grid,
-            0,
-            &mut |_| {
-                count += 1;
-                true
-            },
-        );
-        report.arrays += 1;
-        report.fields += count;
-        report.raw_bytes += count * fields.points() * 4;
-    }
-    report
 }
 
 /// The chunk files of a coordinate, by their names below the root; of one that was made longer, those that hold something new.

@@ -5,9 +5,11 @@
 //! `8 x 256 x 1440` there are 3 blocks of 8 messages and 3 tiles each.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::append::Along;
 use super::codec::{Codec, CodecError, Encoder};
+use super::derive::Derivation;
 use super::settings::CopySettings;
 use crate::zarr::Format;
 use crate::zarr::key::{chunk_key, chunk_positions};
@@ -40,6 +42,15 @@ pub enum LayoutError {
     /// Shards are of Zarr v3.
     #[error("shards need --zarr-format 3")]
     ShardsOfV2,
+    /// Statistics over members that nothing has.
+    #[error("--stat: no array selected has members")]
+    NoMembers,
+    /// Differences of accumulations where there are none.
+    #[error("--deaccumulate: no array selected is an accumulation")]
+    NoAccumulation,
+    /// Two arrays of one name.
+    #[error("two arrays would be called {0}: select one of them with --variable")]
+    Taken(String),
     /// The codec cannot be made.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -61,6 +72,8 @@ pub(super) struct Target {
     pub(super) fields: Option<Fields>,
     /// Axis along which it was made longer, and its length before.
     pub(super) grown: Option<(usize, u64)>,
+    /// How it is computed, if it is.
+    pub(super) derived: Option<Derivation>,
 }
 
 /// A cell of a block.
@@ -110,12 +123,7 @@ impl Fields {
         (group, number): (usize, usize),
         source_grid: Vec<u64>,
     ) -> Self {
-        let last = shape.last().copied().unwrap_or(1);
-        let face_axes = if last == points || shape.len() < 2 {
-            1
-        } else {
-            2
-        };
+        let face_axes = face_axes(shape, points);
         let lead_axes = shape.len().saturating_sub(face_axes);
         let split = |all: &[u64]| {
             let (lead, face) = all.split_at(lead_axes.min(all.len()));
@@ -176,12 +184,17 @@ impl Fields {
 
     /// Bytes of a whole block in memory.
     pub(super) fn block_bytes(&self) -> u64 {
+        self.bytes_of(self.slots())
+    }
+
+    /// Bytes of so many fields in tiles.
+    pub(super) fn bytes_of(&self, fields: usize) -> u64 {
         let (rows, columns) = self.tile_grid();
         let points = rows
             .saturating_mul(columns)
             .saturating_mul(self.tile_points());
         (points as u64)
-            .saturating_mul(self.slots() as u64)
+            .saturating_mul(fields as u64)
             .saturating_mul(4)
     }
 
@@ -219,6 +232,19 @@ impl Fields {
         cells
     }
 
+    /// The position along the chunks of the outermost axis of a cell at such positions along the slice's time-like axes, if it is one that is
+    /// written.
+    pub(super) fn portion_of(&self, positions: &[u64]) -> Option<u64> {
+        let mut outermost = *positions.first()?;
+        if let Some(along) = &self.along {
+            let new = along.new.binary_search(positions.get(along.axis)?).ok()?;
+            if along.axis == 0 {
+                outermost = along.old + new as u64;
+            }
+        }
+        Some(outermost / self.lead_chunk.first()?)
+    }
+
     /// The key of a chunk file of a block, below its array.
     pub(super) fn key(&self, block: &[u64], (row, column): (usize, usize)) -> String {
         let mut parts: Vec<String> = block.iter().map(u64::to_string).collect();
@@ -231,8 +257,12 @@ impl Fields {
 }
 
 impl Layout {
-    /// The arrays of a hierarchy with the chunks that are asked for.
-    pub(super) fn new(root: &Group, settings: &CopySettings) -> Result<Self, LayoutError> {
+    /// The arrays of a hierarchy with the chunks that are asked for; those that are computed are named by path.
+    pub(super) fn new(
+        root: &Group,
+        settings: &CopySettings,
+        derived: &BTreeMap<String, Derivation>,
+    ) -> Result<Self, LayoutError> {
         let mut lengths: BTreeMap<String, u64> = BTreeMap::new();
         each_array(root, "", &mut |_, array| {
             for (name, length) in array.dimensions.iter().zip(&array.shape) {
@@ -260,13 +290,66 @@ impl Layout {
                 Err(error) => failed = failed.take().or(Some(error)),
             },
         );
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(Self {
-                root: root.clone(),
-                targets,
-            }),
+        if let Some(error) = failed {
+            return Err(error);
         }
+        let mut leader: Option<(usize, (usize, usize))> = None;
+        for (number, target) in targets.iter_mut().enumerate() {
+            let source = target.fields.as_ref().map(|f| (f.group, f.number));
+            let Some((derivation, source)) = derived.get(&target.path).copied().zip(source) else {
+                leader = None;
+                continue;
+            };
+            // Arrays that are computed of the same fields stand side by side.
+            let first = match leader {
+                Some((first, same)) if same == source => first,
+                Some(_) | None => number,
+            };
+            leader = Some((first, source));
+            target.derived = Some(Derivation {
+                leader: first,
+                ..derivation
+            });
+        }
+        Ok(Self {
+            root: root.clone(),
+            targets,
+        })
+    }
+
+    /// An array whose chunks are not those of the others that are computed of the same fields.
+    pub(super) fn uneven(&self) -> Option<&str> {
+        let mut targets = self.targets.iter();
+        let other = targets.find(|target| {
+            let leader = target
+                .derived
+                .and_then(|derived| self.targets.get(derived.leader));
+            leader.is_some_and(|leader| leader.array.chunks != target.array.chunks)
+        });
+        other.map(|target| target.path.as_str())
+    }
+
+    /// The arrays that the blocks of an array fill: itself, and those that are computed of the same fields.
+    pub(super) fn siblings(&self, target: usize) -> Range<usize> {
+        let computed = |number: usize| {
+            let target = self.targets.get(number)?;
+            target.derived.map(|derived| derived.leader)
+        };
+        let mut end = target + 1;
+        while computed(end) == Some(target) {
+            end += 1;
+        }
+        target..end
+    }
+}
+
+/// Axes of the grid of an array whose fields have so many points: 1 or 2.
+pub(super) fn face_axes(shape: &[u64], points: u64) -> usize {
+    let last = shape.last().copied().unwrap_or(1);
+    if last == points || shape.len() < 2 {
+        1
+    } else {
+        2
     }
 }
 
@@ -341,6 +424,7 @@ fn target(path: String, array: &Array, settings: &CopySettings) -> Result<Target
         inner_chunks,
         fields: Some(fields),
         grown: None,
+        derived: None,
     })
 }
 
@@ -381,6 +465,7 @@ fn coordinate(path: String, array: &Array, settings: &CopySettings) -> Result<Ta
         inner_chunks: None,
         fields: None,
         grown: None,
+        derived: None,
     })
 }
 

@@ -5,6 +5,9 @@
 //! `time=24,latitude=256` all messages of 24 times. Each message belongs to one block of an array, so it is fetched and decoded once
 //! whatever the chunks are; blocks wait in memory, or on disk where they are larger than the budget allows.
 //!
+//! Arrays may be computed on the way (`derive`): differences of accumulations, statistics over members. Their blocks hold the fields that they
+//! are computed of (`recipe`), and are written when all have come.
+//!
 //! Order of writing, so that a destination never looks complete before it is: the state document, chunks, then the metadata, of which the
 //! root's comes last, then the state document goes.
 //!
@@ -14,21 +17,29 @@ mod append;
 mod block;
 mod blosc;
 mod codec;
+mod computed;
+mod count;
+mod derive;
 mod documents;
 mod engine;
 mod job;
+mod kept;
 mod layout;
 mod plan;
+mod recipe;
 mod report;
 mod round;
 mod settings;
 mod shard;
 mod state;
+mod statistic;
 
 pub use codec::{Codec, CodecError};
+pub use derive::Deaccumulate;
 pub use job::Copy;
 pub use layout::LayoutError;
 pub use report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
 pub use round::{Rounding, RoundingError};
 pub use settings::{CopySettings, Lengths, lengths};
 pub use state::STATE;
+pub use statistic::{Comparison, Statistic, StatisticError, statistics};

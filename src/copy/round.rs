@@ -29,6 +29,11 @@ pub enum Rounding {
 }
 
 impl Rounding {
+    /// Whether arrays are rounded so: what is computed has no packing that `auto` could look at.
+    pub(super) const fn is_of(self, computed: bool) -> bool {
+        !(computed && matches!(self, Self::Auto))
+    }
+
     /// The attribute that says it on arrays.
     pub(super) fn attribute(self) -> Option<(&'static str, Value)> {
         match self {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::codec::Codec;
+use super::derive::Deaccumulate;
 use super::round::Rounding;
+use super::statistic::Statistic;
 use crate::location::Location;
 use crate::slices::Layout;
 use crate::zarr::Format;
@@ -28,6 +30,10 @@ pub struct CopySettings {
     pub format: Format,
     /// Rounding of the values.
     pub rounding: Rounding,
+    /// Statistics over members, in place of the members. Empty: none.
+    pub statistics: Vec<Statistic>,
+    /// Whether accumulations are written as differences between steps.
+    pub deaccumulate: Option<Deaccumulate>,
     /// Bytes for messages, fields and chunks in memory together.
     pub memory_bytes: u64,
     /// Where chunks wait that do not fit into memory.

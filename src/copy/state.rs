@@ -24,6 +24,10 @@ pub(super) struct State {
     pub(super) version: u32,
     /// What the copy is of, and how it is written: another copy does not go on with this one.
     pub(super) plan: Value,
+    /// A number of the cells that had a message when its chunks were written: of a table that has grown it is another. `None` where some
+    /// chunks may be of before that.
+    #[serde(default)]
+    pub(super) cells: Option<u64>,
     /// The store is there, with cells left as fill.
     #[serde(default)]
     pub(super) finished: bool,
@@ -32,10 +36,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) const fn new(plan: Value) -> Self {
+    pub(super) const fn new(plan: Value, cells: u64) -> Self {
         Self {
             version: 1,
             plan,
+            cells: Some(cells),
             finished: false,
             missing: BTreeMap::new(),
         }

@@ -151,6 +151,26 @@ impl Cells {
         }
     }
 
+    /// Start of the window of the cell at a position, seconds after the run; `None` for a gap.
+    #[must_use]
+    pub fn start(&self, key: CellKey) -> Option<i64> {
+        let slab = self
+            .slabs_at(key.level)
+            .find(|slab| slab.get(key).is_some());
+        if let Some(slab) = slab {
+            let at = slab
+                .steps
+                .binary_search_by_key(&key.step, |s| s.step)
+                .ok()?;
+            return slab.steps.get(at).map(|slot| slot.start);
+        }
+        let at = self
+            .listed
+            .binary_search_by_key(&key, |cell| cell.key)
+            .ok()?;
+        self.listed.get(at).map(|cell| cell.start)
+    }
+
     /// Keeps the cells at some positions.
     pub(super) fn retain(&mut self, keep: Keep<'_>, shared: &mut Shared) {
         let is = |list: &[bool], at: u32| list.get(at as usize).copied().unwrap_or(false);
@@ -455,7 +475,7 @@ mod tests {
             steps: Arc::new([StepSlot {
                 step: 0,
                 ordinal: 0,
-                start: 0,
+                start: -3,
             }]),
             members: Arc::new([MemberSlot {
                 member: 0,
@@ -479,6 +499,19 @@ mod tests {
             })
         };
         assert_eq!(at(0), CellState::Present(10));
+        let start = |run, step| {
+            let key = CellKey {
+                run,
+                step,
+                level: 0,
+                member: 0,
+            };
+            cells.start(key)
+        };
+        assert_eq!(
+            [start(0, 0), start(1, 0), start(0, 1)],
+            [Some(-3), Some(-3), None]
+        );
         assert_eq!(at(1), CellState::Pending(11));
         assert_eq!(at(2), CellState::Present(21));
     }

@@ -77,4 +77,20 @@ impl FieldArray {
     pub fn is_run_total(&self) -> bool {
         self.bucket_seconds == Some(0)
     }
+
+    /// Whether its values are sums over windows that may be subtracted from each other: accumulations of forecasts and of their means. The
+    /// difference of two percentiles, probabilities or spreads is none of the difference.
+    #[must_use]
+    pub fn is_additive(&self) -> bool {
+        let attribute = |name: &str| {
+            let mut all = self.naming.attributes.iter();
+            all.find(|(key, _)| key == name).map(|(_, value)| value)
+        };
+        let mean = |value: &serde_json::Value| matches!(value.as_u64(), Some(0 | 1 | 6));
+        self.naming.step_type == "accum"
+            && !self.naming.is_error
+            && attribute("GRIB_percentileValue").is_none()
+            && attribute("GRIB_probabilityType").is_none()
+            && attribute("GRIB_derivedForecast").is_none_or(mean)
+    }
 }

@@ -46,6 +46,8 @@ pub struct ArrayNaming {
     pub standard_name: Option<&'static str>,
     /// CF cell methods; `None` for an instant.
     pub cell_methods: Option<String>,
+    /// Whether it is an error of the quantity rather than the quantity.
+    pub is_error: bool,
     /// Further attributes: the `GRIB_` keys that cfgrib writes.
     pub attributes: Vec<(String, Value)>,
 }
@@ -88,6 +90,7 @@ pub fn name_array(identity: &Identity, bucket_seconds: Option<i64>) -> ArrayNami
         units: units(identity, &base),
         standard_name: standard_name(identity, &base),
         cell_methods: cell_methods(identity),
+        is_error: identity.is_error(),
         attributes: attributes(identity, &base, &level, step_type),
         facts: base.facts,
         level_type: level.kind,

@@ -16,6 +16,8 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use super::error::RefsError;
 use super::value::whole_float;
 
+/// Rows of a batch: its columns are small enough for the allocator to use their memory again, which fresh pages are dearer than.
+const BATCH_ROWS: usize = 8192;
 /// Most rows that a file's footer is believed to have.
 const MAX_ROWS: i64 = 1 << 31;
 
@@ -52,7 +54,7 @@ pub(crate) fn batches_with(
         }
         within(builder.metadata(), length)?;
         let reader = builder
-            .with_batch_size(if words.is_empty() { 8192 } else { 32_768 })
+            .with_batch_size(BATCH_ROWS)
             .build()
             .map_err(|error| failed(&error))?;
         for batch in reader {
@@ -156,6 +158,11 @@ impl<'a> Texts<'a> {
         Self(batch.column_by_name(name))
     }
 
+    /// Whether every row is null, or the column is missing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none_or(|array| array.null_count() == array.len())
+    }
+
     /// The bytes of a row; `None` for null, for a column that is missing or that holds no text.
     pub(crate) fn get(&self, row: usize) -> Option<&'a [u8]> {
         let array = self.0?;
@@ -179,10 +186,31 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// The dictionary of the batch before, and the numbers of its texts: batches of one row group share theirs.
+#[derive(Default)]
+pub(crate) struct Dictionary(Option<(StringArray, Arc<[Option<u32>]>)>);
+
+impl Dictionary {
+    fn numbers(
+        &mut self,
+        texts: &StringArray,
+        mut number_of: impl FnMut(&str) -> Option<u32>,
+    ) -> Arc<[Option<u32>]> {
+        if let Some((known, numbers)) = &self.0
+            && known.value_offsets().as_ptr_range() == texts.value_offsets().as_ptr_range()
+        {
+            return Arc::clone(numbers);
+        }
+        let numbers: Arc<[Option<u32>]> = texts.iter().map(|text| number_of(text?)).collect();
+        self.0 = Some((texts.clone(), Arc::clone(&numbers)));
+        numbers
+    }
+}
+
 /// A column of texts as numbers that an owner of texts gives them. A dictionary's are asked for once, not row by row.
 pub(crate) enum Words<'a> {
     /// The key of each row, the text of each key, the number of each text.
-    Dictionary(&'a Int32Array, &'a StringArray, Vec<Option<u32>>),
+    Dictionary(&'a Int32Array, &'a StringArray, Arc<[Option<u32>]>),
     Texts(Texts<'a>),
 }
 
@@ -191,18 +219,29 @@ impl<'a> Words<'a> {
     pub(crate) fn of(
         batch: &'a RecordBatch,
         name: &str,
-        mut number_of: impl FnMut(&str) -> Option<u32>,
+        dictionary: &mut Dictionary,
+        number_of: impl FnMut(&str) -> Option<u32>,
     ) -> Self {
-        let dictionary = batch
+        let column = batch
             .column_by_name(name)
             .and_then(|array| array.as_dictionary_opt::<Int32Type>());
-        let texts = dictionary.and_then(|dictionary| dictionary.values().as_string_opt::<i32>());
-        match (dictionary, texts) {
-            (Some(dictionary), Some(texts)) => {
-                let numbers = texts.iter().map(|text| number_of(text?)).collect();
-                Self::Dictionary(dictionary.keys(), texts, numbers)
+        let texts = column.and_then(|column| column.values().as_string_opt::<i32>());
+        match (column, texts) {
+            (Some(column), Some(texts)) => {
+                Self::Dictionary(column.keys(), texts, dictionary.numbers(texts, number_of))
             }
             _ => Self::Texts(Texts::of(batch, name)),
+        }
+    }
+
+    /// The key of each row and the number of each key, of a dictionary without nulls whose texts may all stand.
+    pub(crate) fn plain(&self) -> Option<(&'a [i32], Vec<u32>)> {
+        match self {
+            Self::Dictionary(keys, _, numbers) if keys.null_count() == 0 => {
+                let numbers: Option<Vec<u32>> = numbers.iter().copied().collect();
+                Some((keys.values(), numbers?))
+            }
+            Self::Dictionary(..) | Self::Texts(_) => None,
         }
     }
 
@@ -250,6 +289,14 @@ impl<'a> Counts<'a> {
         match column.and_then(|array| array.as_primitive_opt::<Int64Type>()) {
             Some(longs) => Self::Longs(longs),
             None => Self::Other(column),
+        }
+    }
+
+    /// The count of each row, of a column of longs without nulls; they may be negative.
+    pub(crate) fn plain(&self) -> Option<&'a [i64]> {
+        match self {
+            Self::Longs(longs) if longs.null_count() == 0 => Some(longs.values()),
+            Self::Longs(_) | Self::Other(_) => None,
         }
     }
 

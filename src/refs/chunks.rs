@@ -106,6 +106,19 @@ impl ChunkTable {
         self.lengths.push(0);
     }
 
+    /// Makes room for so many places more.
+    pub(crate) fn reserve(&mut self, places: usize) {
+        self.urls.reserve_exact(places);
+        self.offsets.reserve_exact(places);
+        self.lengths.reserve_exact(places);
+    }
+
+    /// Adds the next place in order, with a part of an object, or the whole of it.
+    pub(crate) fn push_object(&mut self, url: u32, offset: u64, length: Option<u64>) {
+        self.present += 1;
+        self.push_columns(url, offset, length);
+    }
+
     /// Adds the next place in order, with a reference.
     pub(crate) fn push_row(&mut self, slot: &Slot) {
         self.present += 1;
@@ -126,6 +139,10 @@ impl ChunkTable {
             } => (*url, *offset, *length),
             Slot::NoTarget => (NO_TARGET, 0, None),
         };
+        self.push_columns(url, offset, length);
+    }
+
+    fn push_columns(&mut self, url: u32, offset: u64, length: Option<u64>) {
         let short = match length {
             None => WHOLE,
             Some(length) => match u32::try_from(length).ok().filter(|short| *short < LONG) {

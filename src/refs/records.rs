@@ -11,7 +11,7 @@ use lru::LruCache;
 use serde_json::Value;
 
 use super::builder::SetBuilder;
-use super::cells::{Counts, Texts, Words, batches_with};
+use super::cells::{Counts, Dictionary, Texts, Words, batches_with};
 use super::chunks::{ChunkTable, Slot, Target};
 use super::error::RefsError;
 use super::json_text::parse_lenient;
@@ -23,6 +23,8 @@ use super::value::text_of;
 const KEPT_BYTES: usize = 192 << 20;
 /// Records of one array that are looked at to tell whether all are in memory.
 const MAX_LISTED: u64 = 256;
+/// Rows of a record for which room is made before it is read.
+const RESERVED_ROWS: u64 = 1 << 17;
 /// Largest record size that is believed.
 const MAX_RECORD: u64 = 1 << 26;
 
@@ -230,18 +232,28 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
     let mut urls = Urls::default();
     let mut chunks = ChunkTable::default();
     let mut row_number = 0_u64;
+    let mut dictionary = Dictionary::default();
+    // Most records are full.
+    chunks.reserve(usize::try_from(record_size.min(RESERVED_ROWS)).unwrap_or_default());
     batches_with(file, "path", &mut |batch| {
         let mut number_of = |url: &str| {
             let is_template = url.contains("{{");
             if is_template { None } else { urls.intern(url) }
         };
-        let paths = Words::of(batch, "path", &mut number_of);
+        let paths = Words::of(batch, "path", &mut dictionary, &mut number_of);
         let raws = Texts::of(batch, "raw");
         let (offsets, sizes) = (Counts::of(batch, "offset"), Counts::of(batch, "size"));
-        for row in 0..batch.num_rows() {
-            if row_number >= record_size {
-                return Ok(());
-            }
+        let rows = usize::try_from(record_size - row_number).unwrap_or(usize::MAX);
+        let rows = rows.min(batch.num_rows());
+        if raws.is_empty()
+            && let Some((keys, numbers)) = paths.plain()
+            && let (Some(offsets), Some(sizes)) = (offsets.plain(), sizes.plain())
+            && push_plain(&mut chunks, rows, (keys, &numbers), offsets, sizes).is_some()
+        {
+            row_number += rows as u64;
+            return Ok(());
+        }
+        for row in 0..rows {
             let bad = |what: String| RefsError::Parquet(format!("row {row_number}: {what}"));
             if let Some(raw) = raws.get(row) {
                 chunks.push_row(&Slot::Inline(Bytes::copy_from_slice(raw)));
@@ -257,12 +269,7 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
                         .map_err(|number| bad(format!("{name} is {number}")))
                 };
                 let (offset, size) = (count(&offsets, "offset")?, count(&sizes, "size")?);
-                let length = (offset != 0 || size != 0).then_some(size);
-                chunks.push_row(&Slot::Object {
-                    url,
-                    offset,
-                    length,
-                });
+                chunks.push_object(url, offset, length_of(offset, size));
             } else {
                 chunks.push_absent();
             }
@@ -278,4 +285,31 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
         chunks,
         memory,
     })
+}
+
+/// Adds rows as nearly all writers write them: texts in a dictionary, numbers without nulls. `None` where a number is out of place; then
+/// nothing is added.
+fn push_plain(
+    chunks: &mut ChunkTable,
+    rows: usize,
+    (keys, numbers): (&[i32], &[u32]),
+    offsets: &[i64],
+    sizes: &[i64],
+) -> Option<()> {
+    let (keys, offsets, sizes) = (keys.get(..rows)?, offsets.get(..rows)?, sizes.get(..rows)?);
+    let number_of = |key: i32| numbers.get(usize::try_from(key).ok()?).copied();
+    let negative = |counts: &[i64]| counts.iter().any(|count| *count < 0);
+    if negative(offsets) || negative(sizes) || keys.iter().any(|key| number_of(*key).is_none()) {
+        return None;
+    }
+    for ((key, offset), size) in keys.iter().zip(offsets).zip(sizes) {
+        let (offset, size) = (offset.unsigned_abs(), size.unsigned_abs());
+        chunks.push_object(number_of(*key)?, offset, length_of(offset, size));
+    }
+    Some(())
+}
+
+/// The length that a row's size means: none, for no range at all, is the whole object.
+fn length_of(offset: u64, size: u64) -> Option<u64> {
+    (offset != 0 || size != 0).then_some(size)
 }

@@ -321,7 +321,7 @@ fn window_bounds(
     }
 }
 
-/// Windows of an array's cells by linear position along all axes, or along `only` one: then `None` if runs disagree.
+/// Windows of an array's cells (what is left of them, where they are shown as differences) by linear position along all axes, or along `only` one: then `None` if runs disagree.
 fn windows(
     slice: &Slice,
     collection: &Collection,
@@ -350,7 +350,10 @@ fn windows(
                 linear * axis.values.len() + position
             }),
         };
-        let window = (cover.start, *end);
+        let intervals = slice.intervals.get(&(group_index, array));
+        let interval = intervals.and_then(|all| all.get(cover.run, cover.step));
+        let start = interval.map_or(cover.start, |interval| interval.start);
+        let window = (start, *end);
         if windows
             .insert(position, window)
             .is_some_and(|known| known != window)

@@ -1,13 +1,13 @@
 //! A slice: its axes, and what a position along them means.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use super::axis::at_cadence;
 use super::best::{Choices, RunStep, choices};
-use crate::dataset::{Collection, FieldArray, GridGroup};
+use crate::dataset::{Collection, FieldArray, GridGroup, Intervals};
 use crate::time::{Instant, step_text};
 
 /// Which cut of the collection.
@@ -127,6 +127,8 @@ pub struct Slice {
     pub kind: SliceKind,
     /// Per group of the collection, in its order.
     pub groups: Vec<SliceGroup>,
+    /// By group and array: accumulations that are shown as differences between steps.
+    pub(super) intervals: BTreeMap<(usize, usize), Intervals>,
 }
 
 /// What BestAvailable takes.
@@ -166,7 +168,26 @@ impl Slice {
             .iter()
             .map(|group| SliceGroup::new(kind, collection, group, best))
             .collect();
-        Self { kind, groups }
+        Self {
+            kind,
+            groups,
+            intervals: BTreeMap::new(),
+        }
+    }
+
+    /// The same slice with accumulations as differences: their windows are what is left of them.
+    #[must_use]
+    pub(super) fn deaccumulated(mut self, collection: &Collection) -> Self {
+        for (number, (slice_group, group)) in self.groups.iter().zip(&collection.groups).enumerate()
+        {
+            for array in &slice_group.arrays {
+                let field = group.arrays.get(*array);
+                if let Some(made) = field.and_then(|field| Intervals::of(field, &group.steps)) {
+                    self.intervals.insert((number, *array), made);
+                }
+            }
+        }
+        self
     }
 
     /// Run and step of the cell at `positions` along the axes, or `None` where there can be none.

@@ -10,7 +10,9 @@ use super::origin::{BOUNDS_DIMENSION, axis_array, origins};
 use super::slice::{BestRule, Slice, SliceKind};
 use crate::dataset::cells::CellKey;
 use crate::dataset::horizontal::{CellPlaces, HorizontalCoordinate, MAPPING, Values};
-use crate::dataset::{CellState, Collection, FieldArray, GridGroup, Horizontal, LevelAxis};
+use crate::dataset::{
+    CellState, Collection, FieldArray, GridGroup, Horizontal, Intervals, LevelAxis,
+};
 use crate::zarr::key::chunk_positions;
 use crate::zarr::model::{Array, Attributes, Content, DataType, Deferred, Fill, Group, Produce};
 
@@ -39,6 +41,18 @@ impl StoreView {
     #[must_use]
     pub fn new(kind: SliceKind, collection: Arc<Collection>, best: BestRule) -> Self {
         let slice = Slice::new(kind, &collection, best);
+        Self::of(slice, collection)
+    }
+
+    /// The same with accumulations as differences between steps of a run: bounds tell the windows that are left. Whoever fills the cells
+    /// subtracts, as [`StoreView::intervals`] says.
+    #[must_use]
+    pub fn deaccumulated(kind: SliceKind, collection: Arc<Collection>, best: BestRule) -> Self {
+        let slice = Slice::new(kind, &collection, best).deaccumulated(&collection);
+        Self::of(slice, collection)
+    }
+
+    fn of(slice: Slice, collection: Arc<Collection>) -> Self {
         let mut groups: Vec<ViewGroup> = Vec::new();
         for (index, group) in collection.groups.iter().enumerate() {
             if slice
@@ -139,8 +153,69 @@ impl StoreView {
         }
     }
 
+    /// An array of the collection.
+    #[must_use]
+    pub fn field(&self, group: usize, array: usize) -> Option<&FieldArray> {
+        self.collection.groups.get(group)?.arrays.get(array)
+    }
+
+    /// Members along the axis `number` of a group.
+    #[must_use]
+    pub fn members(&self, group: usize) -> usize {
+        let group = self.collection.groups.get(group);
+        group.map_or(0, |group| group.members.len())
+    }
+
+    /// Time-like axes of a group.
+    #[must_use]
+    pub fn time_axes(&self, group: usize) -> usize {
+        let group = self.slice.groups.get(group);
+        group.map_or(0, |group| group.axes.len())
+    }
+
+    /// The end of a step of a group, seconds after the run.
+    #[must_use]
+    pub fn step_seconds(&self, group: usize, step: u32) -> Option<i64> {
+        let group = self.collection.groups.get(group)?;
+        group.steps.get(step as usize).copied()
+    }
+
+    /// What is to be subtracted in an array that is shown as differences; `None` for all others.
+    #[must_use]
+    pub fn intervals(&self, group: usize, array: usize) -> Option<&Intervals> {
+        self.slice.intervals.get(&(group, array))
+    }
+
+    /// Positions along the time-like axes at which a run and step of an array stand, if the slice shows them.
+    #[must_use]
+    pub fn time_positions(
+        &self,
+        group: usize,
+        array: usize,
+        (run, step): (u32, u32),
+    ) -> Option<Vec<u64>> {
+        let positions = self
+            .slice
+            .positions(&self.collection, group, array, (run, step))?;
+        Some(positions.into_iter().map(|at| at as u64).collect())
+    }
+
     fn cell_at(&self, group: usize, array: usize, positions: &[u64]) -> Option<CellState> {
-        let field = self.collection.groups.get(group)?.arrays.get(array)?;
+        let field = self.field(group, array)?;
+        let key = self.key_at(group, array, positions, field.members)?;
+        Some(field.cells.get(key))
+    }
+
+    /// The cell of an array at some positions along its axes, of which `number` is one if `has_members`; else it is the first member's.
+    #[must_use]
+    pub fn key_at(
+        &self,
+        group: usize,
+        array: usize,
+        positions: &[u64],
+        has_members: bool,
+    ) -> Option<CellKey> {
+        let field = self.field(group, array)?;
         let time_axes = self.slice.groups.get(group)?.axes.len();
         let (run, step) =
             self.slice
@@ -153,14 +228,14 @@ impl StoreView {
                 Some(0)
             }
         };
-        let member = next(field.members)?;
+        let member = next(has_members)?;
         let level = next(field.level_axis.is_some())?;
-        Some(field.cells.get(CellKey {
+        Some(CellKey {
             run,
             step,
             level,
             member,
-        }))
+        })
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn build(config: &StorageConfig) -> Result<reqwest::Client, Fault> {
             .pool_max_idle_per_host(config.max_requests)
             // S3 and Azure speak HTTP/1.1 only. Where HTTP/2 is offered, sixty-four streams share one connection: its
             // congestion window, its flow control, its lost packets; as many connections do not, and they stay open.
+            // Even without losses 64 messages take 0.8 to 0.9 of the time (tests/bench/http_versions.rs).
             .http1_only()
             .referer(false)
             .dns_resolver(Arc::new(addresses::Resolver))

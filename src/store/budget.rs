@@ -104,6 +104,11 @@ impl Lease {
         }
     }
 
+    /// Takes out what is there for `bytes` more than the `kept` that stay.
+    pub(super) fn split_spare(&mut self, kept: u64, bytes: u64) -> Self {
+        self.split(bytes.min(self.bytes.saturating_sub(kept)))
+    }
+
     /// Gives back all but `bytes`.
     pub(super) fn shrink(&mut self, bytes: u64) {
         if let Some(rest) = self.bytes.checked_sub(bytes).filter(|rest| *rest > 0) {
@@ -164,9 +169,12 @@ mod tests {
     async fn a_lease_is_given_back_in_parts() {
         let budget = Budget::new(10);
         let mut whole = budget.try_take(9).unwrap();
-        let part = whole.split(4);
+        let part = whole.split(3);
+        let spare = whole.split_spare(5, 4);
+        assert_eq!((spare.bytes, whole.bytes), (1, 5));
+        drop(spare);
         assert_eq!(whole.split(100).bytes, 5);
-        assert_eq!(budget.used().0, 4);
+        assert_eq!(budget.used().0, 3);
         drop(part);
         drop(whole);
         assert_eq!(budget.used().0, 0);

@@ -175,10 +175,14 @@ impl BulkReader {
 }
 
 /// One field, tried again after pauses where that may help.
-async fn read(source: Arc<Source>, at: Located, lease: Lease) -> Result<BulkField, ReadFailure> {
+async fn read(
+    source: Arc<Source>,
+    at: Located,
+    mut lease: Lease,
+) -> Result<BulkField, ReadFailure> {
     let mut pauses = PAUSES.into_iter();
     loop {
-        let done = Arc::clone(&source).field(&at).await;
+        let done = Arc::clone(&source).field(&at, &mut lease).await;
         let error = match done {
             Ok(field) => {
                 return Ok(BulkField {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::FutureExt as _;
 
+use super::budget::Lease;
 use super::buffers::Buffers;
 use super::decoders::Decoders;
 use super::failure::FailureKind;
@@ -208,8 +209,13 @@ impl Source {
     }
 
     /// Fetches, verifies and decodes the field of a row: little-endian float32, rows of the grid (of the part delivered) one after the
-    /// other. Where the index is stale, the message is read from where it is.
-    pub(super) async fn field(self: Arc<Self>, at: &Located) -> Result<Decoded, FetchError> {
+    /// other. Where the index is stale, the message is read from where it is. What of the lease is the message's goes with it, if it is kept on
+    /// disk.
+    pub(super) async fn field(
+        self: Arc<Self>,
+        at: &Located,
+        lease: &mut Lease,
+    ) -> Result<Decoded, FetchError> {
         let row = &at.row;
         if row.status != Status::Placed {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
@@ -219,7 +225,7 @@ impl Source {
             )));
         }
         if let Some(place) = self.healer.known(&self, at).await {
-            match self.field_at(at, place).await {
+            match self.field_at(at, place, lease).await {
                 Err(error) if self.shows_stale(row, place, &error) => {
                     self.healer.doubt(row.object);
                 }
@@ -231,10 +237,10 @@ impl Source {
             }
         }
         let listed = Place::listed(row);
-        match self.field_at(at, listed).await {
+        match self.field_at(at, listed, lease).await {
             // In a box: a future that is seldom needed must not make this one large.
             Err(error) if self.healer.heals() && self.shows_stale(row, listed, &error) => {
-                self.healed_field(at, error).boxed().await
+                self.healed_field(at, error, lease).boxed().await
             }
             done => done,
         }
@@ -245,6 +251,7 @@ impl Source {
         self: &Arc<Self>,
         at: &Located,
         error: FetchError,
+        lease: &mut Lease,
     ) -> Result<Decoded, FetchError> {
         let row = &at.row;
         let stale = |error, healing| FetchError::Stale {
@@ -270,7 +277,7 @@ impl Source {
             Ok(place) => place,
             Err(healing) => return Err(stale(error, healing)),
         };
-        let field = self.field_at(at, place).await;
+        let field = self.field_at(at, place, lease).await;
         match &field {
             Ok(_) => self.healer.served(),
             Err(error) if self.shows_stale(row, place, error) => self.healer.doubt(row.object),
@@ -299,7 +306,12 @@ impl Source {
     }
 
     /// Fetches, verifies and decodes a row's message from a place.
-    async fn field_at(self: &Arc<Self>, at: &Located, place: Place) -> Result<Decoded, FetchError> {
+    async fn field_at(
+        self: &Arc<Self>,
+        at: &Located,
+        place: Place,
+        lease: &mut Lease,
+    ) -> Result<Decoded, FetchError> {
         let row = Row {
             offset: place.offset,
             length: place.length,
@@ -327,9 +339,9 @@ impl Source {
             self.origin.discard(object, range, &came.version);
             let came = self.origin.get(object, range, true, Short::Refuse).await?;
             let outcome = self.decoded(&at, &came).await;
-            return self.kept(object, range, came, outcome);
+            return self.kept(object, range, came, outcome, lease);
         }
-        self.kept(object, range, came, outcome)
+        self.kept(object, range, came, outcome, lease)
     }
 
     /// The cells of the rows that are wanted of a field, if they are few of a large message.
@@ -354,9 +366,13 @@ impl Source {
         range: ByteRange,
         came: Came,
         outcome: Result<Decoded, FetchError>,
+        lease: &mut Lease,
     ) -> Result<Decoded, FetchError> {
-        if outcome.is_ok() && !came.from_disk {
-            self.origin.keep(object, range, came.bytes, came.version);
+        if let Ok(field) = &outcome
+            && !came.from_disk
+        {
+            let field_bytes = field.bytes.len();
+            self.origin.keep(object, range, came, field_bytes, lease);
         }
         outcome
     }

@@ -15,6 +15,7 @@ use futures::future::Shared;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::budget::{Lease, leased};
 use super::disk::{DiskCache, Found, Key, Version};
 use super::fetch::FetchError;
 use super::pins::Pins;
@@ -250,12 +251,22 @@ impl Origin {
         })
     }
 
-    /// Keeps a verified message that came over the network.
-    pub(super) fn keep(&self, object: u32, range: ByteRange, bytes: Bytes, version: Version) {
+    /// Keeps a verified message that came over the network. Until it is written its bytes are part of the budget: `lease` is that of its
+    /// flight, of which `field_bytes` stay for the field.
+    pub(super) fn keep(
+        &self,
+        object: u32,
+        range: ByteRange,
+        came: Came,
+        field_bytes: usize,
+        lease: &mut Lease,
+    ) {
         if let Ok(location) = self.location(object)
             && let Some(disk) = self.disk_for(&location)
         {
-            disk.put(Key::new(&location, range), version, bytes);
+            let own = lease.split_spare(field_bytes as u64, came.bytes.len() as u64);
+            let key = Key::new(&location, range);
+            disk.put(key, came.version, leased(came.bytes, own));
         }
     }
 

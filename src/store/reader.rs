@@ -257,7 +257,7 @@ impl FieldReader {
         let flight = async move {
             let outcome = match source.locate(row).await {
                 Ok(at) => {
-                    let lease = match lease {
+                    let mut lease = match lease {
                         Some(lease) => lease,
                         None => {
                             let make_room = || lock(&shared.cache).make_room(Clock::now());
@@ -265,7 +265,7 @@ impl FieldReader {
                             budget.take(needed, make_room).await
                         }
                     };
-                    let field = Arc::clone(&source).field(&at).await;
+                    let field = Arc::clone(&source).field(&at, &mut lease).await;
                     let range = Place::listed(&at.row).range();
                     source.origin.expect_no_more(at.row.object, range);
                     field

@@ -5,7 +5,7 @@
 
 | part | what is measured |
 |---|---|
-| waves | 64 cold chunks of a server that answers after `--slow` seconds, read by 64 threads at once, against one such chunk; meanwhile a chunk that is in the daemon's memory is read again and again past the kernel's page cache |
+| waves | 64 cold chunks of a server that answers after `--slow` seconds, read by 64 threads at once, against one such chunk; meanwhile a chunk that is in the daemon's memory is read again and again past the kernel's page cache, and a byte sent through a pipe to a process that sends it back |
 | memory | 64 threads read all 1,012 fields of the bed's GFS archive at 30 ms through a mount with `--memory 256M`: the daemon's peak resident size |
 | bulk | the same archive without latency, 8 threads: the daemon's CPU seconds and the wall, and how many of the cores the daemon kept busy |
 
@@ -68,18 +68,41 @@ def timed(work, *arguments):
 
 
 def read_again(path):
-    """128 KiB of a chunk, past the page cache, until standard input ends; prints the seconds of each read."""
+    """128 KiB of a chunk, past the page cache, until standard input ends; prints the seconds of each read.
+
+    Before each, a byte goes to a process that does nothing else and comes back: what waking another process and being woken costs on this
+    machine at that moment, whoever answers. Its seconds are printed on a second line.
+    """
     import select
 
-    times, file = [], os.open(path, os.O_RDONLY)
+    times, bare, file = [], [], os.open(path, os.O_RDONLY)
+    (there, ask), (answer, back) = os.pipe(), os.pipe()
+    if os.fork() == 0:
+        os.close(ask)
+        while os.read(there, 1):
+            os.write(back, b".")
+        os._exit(0)
     print("reading", flush=True)
     while not select.select([sys.stdin], [], [], 0.002)[0]:
+        start = time.perf_counter()
+        os.write(ask, b".")
+        os.read(answer, 1)
+        bare.append(time.perf_counter() - start)
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
         start = time.perf_counter()
         assert len(os.pread(file, 131072, 1 << 20)) == 131072
         times.append(time.perf_counter() - start)
     os.close(file)
+    os.close(ask)
+    os.wait()
     print(*times)
+    print(*bare)
+
+
+def spread(line):
+    """Of seconds in a line: median and 99th percentile in ms."""
+    times = sorted(float(word) for word in line.split())
+    return f"median {1e3 * statistics.median(times):.2f} ms, p99 {1e3 * times[int(len(times) * 0.99)]:.2f} ms of {len(times)}"
 
 
 def waves(program, slow, folder):
@@ -113,10 +136,9 @@ def waves(program, slow, folder):
             said, _ = again.communicate("\n")
     http.stdin.close()
     http.wait(10)
-    times = [float(line) for line in said.split()]
-    times.sort()
+    read, bare = said.strip().splitlines()
     print(f"waves   one slow chunk {single:.2f} s, {READERS} at once {together:.2f} s: x {together / single:.2f}; "
-          f"meanwhile from memory: median {1e3 * statistics.median(times):.2f} ms, p99 {1e3 * times[int(len(times) * 0.99)]:.2f} ms of {len(times)}")
+          f"meanwhile from memory: {spread(read)}; a byte to another process and back: {spread(bare)}")
 
 
 def with_step(file, step):

@@ -159,11 +159,10 @@ def test_info_tells_of_a_reference_set(gribfs, tmp_path):
     assert "y 2, x 3" in gribfs("info", tmp_path / "refs.json").stdout
 
 
-def test_progress_is_shown_on_a_terminal_and_nowhere_else(gribfs, tmp_path):
-    quiet = gribfs("index", GFS, "-o", tmp_path / "a.parquet", "--scan")
-    assert quiet.stderr == ""
+def on_a_terminal(*args):
+    """What `gribfs ARGS` shows on a terminal."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([str(PROGRAM), "index", str(GFS), "-o", str(tmp_path / "b.parquet"), "--scan"], stderr=theirs, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([str(PROGRAM), *map(str, args)], stderr=theirs, stdout=subprocess.DEVNULL)
     os.close(theirs)
     shown = b""
     while True:
@@ -176,7 +175,17 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(gribfs, tmp_path):
         shown += piece
     os.close(ours)
     assert process.wait(60) == 0
+    return shown
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(gribfs, tmp_path):
+    quiet = gribfs("index", GFS, "-o", tmp_path / "a.parquet", "--scan")
+    assert quiet.stderr == ""
+    shown = on_a_terminal("index", GFS, "-o", tmp_path / "b.parquet", "--scan")
     assert b"files" in shown and b"eta" in shown, shown
+    assert gribfs("copy", tmp_path / "a.parquet", tmp_path / "a.zarr").stderr == ""
+    shown = on_a_terminal("copy", tmp_path / "a.parquet", tmp_path / "b.zarr")
+    assert b"fields" in shown and b"written" in shown, shown
 
 
 def picture(path):

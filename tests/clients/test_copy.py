@@ -327,6 +327,28 @@ def test_messages_that_cannot_be_had_are_left_as_fill_and_told(gribfs, http, mou
     assert tree(tmp_path / "a.zarr") == tree(tmp_path / "whole.zarr"), "what can be had again is filled in"
 
 
+def test_chunks_of_before_get_what_the_table_has_learnt_since(gribfs, tmp_path):
+    """A copy that went on after its table had grown left NaN for what had come, in chunks that were there, and said that it was complete."""
+    folder = ARCHIVE / "gefs.20261122"
+    late = next(path for path in oracle.grib_files(folder) if path.name == "gep02.t00z.pgrb2a.3p00.f006").relative_to(ARCHIVE)
+    broken = next(path for path in oracle.grib_files(folder) if path.name == "gep01.t00z.pgrb2a.3p00.f000").relative_to(ARCHIVE)
+    flags = ["--variable", "t2m", "--chunks", "number=3"]
+    with server.Server(ARCHIVE) as http:
+        files = {path.relative_to(ARCHIVE): http.url(path.relative_to(ARCHIVE)) for path in oracle.grib_files(folder)}
+        table = tmp_path / "a.table"
+        gribfs("index", *(url for path, url in files.items() if path != late), "-o", table)
+        http.fault(str(broken), "404")
+        gribfs("copy", table, tmp_path / "a.zarr", *flags, code=1)
+        gribfs("index", files[late], "-o", table)
+        gribfs("copy", table, tmp_path / "a.zarr", *flags, code=1)
+        assert np.isnan(load(tmp_path / "a.zarr")["t2m"].values).all(axis=(2, 3)).sum() == 1
+        http.heal()
+        done = gribfs("copy", table, tmp_path / "a.zarr", *flags)
+        assert "6 fields there already" in done.stdout, "what is known to be whole is not fetched again"
+        gribfs("copy", table, tmp_path / "whole.zarr", *flags)
+    assert tree(tmp_path / "a.zarr") == tree(tmp_path / "whole.zarr")
+
+
 def test_a_message_that_comes_at_a_second_try_is_there(gribfs, http, tmp_path):
     folder = ARCHIVE / "gefs.20261122"
     table = remote_table(gribfs, http, folder, tmp_path)

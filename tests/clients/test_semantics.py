@@ -20,9 +20,9 @@ def test_each_promise_names_a_test_that_exists():
 
 
 def test_the_pages_name_flags_that_exist(gribfs):
-    commands = ("index", "mount", "umount", "list", "doctor", "info", "export", "verify", "demo")
+    commands = ("index", "mount", "umount", "list", "doctor", "info", "export", "verify", "demo", "copy")
     known = set(re.findall(r"--[a-z][a-z0-9-]+", "".join(gribfs(command, "--help").stdout for command in commands)))
-    for name in ("workstation", "hpc", "troubleshooting", "semantics", "security"):
+    for name in ("workstation", "hpc", "troubleshooting", "semantics", "security", "derived"):
         page = (DOCS / f"{name}.md").read_text()
         ours = {flag for flag in re.findall(r"`(--[a-z][a-z-]+)", page)}
         others = {"--device", "--cap-add", "--security-opt", "--one-file-system", "--fusemount"}

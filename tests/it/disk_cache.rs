@@ -134,6 +134,7 @@ impl Mounted {
         let config = DiskConfig {
             directory: directory.to_owned(),
             limit_bytes,
+            waiting_bytes: 32 << 20,
         };
         let disk = DiskCache::open(&config).unwrap();
         let config = ReaderConfig {

@@ -189,3 +189,28 @@ fn a_column_that_begins_before_the_file_is_an_error() {
     let error = read_record(bytes, 1000).unwrap_err().to_string();
     assert!(error.contains("lies outside of the file"), "{error}");
 }
+
+#[test]
+fn rows_of_several_batches_are_what_was_written_whether_plain_or_mixed() {
+    let object = |row: u64| Target::Object {
+        url: format!("s3://b/{}", row / 7),
+        offset: row % 7 * 1000,
+        // No range at all is the whole object.
+        length: (row % 14 != 7).then_some(900 + row),
+    };
+    let plain: Vec<(u64, Target)> = (0..20_000).map(|row| (row, object(row))).collect();
+    let mut mixed = plain.clone();
+    mixed[9_000].1 = Target::Inline(Bytes::from_static(b"inline"));
+    mixed.remove(15_000);
+    for written in [plain, mixed] {
+        let (_, file) = record_bytes(&array(written.clone()), 20_000)
+            .unwrap()
+            .remove(0);
+        let read = read_record(file, 20_000).unwrap();
+        let read: Vec<(u64, Target)> = (0..)
+            .zip(read)
+            .filter_map(|(row, target)| Some((row, target?)))
+            .collect();
+        assert!(read == written, "other targets");
+    }
+}

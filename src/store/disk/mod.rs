@@ -30,8 +30,6 @@ pub(super) use self::entry::{Key, Version, hexadecimal};
 use self::folder::Folder;
 pub(super) use self::folder::owned;
 
-/// Bytes that wait to be written; more are not kept. They are in memory beyond the reader's budget.
-const WAITING_BYTES: u64 = 32 << 20;
 /// An entry's time of use is renewed when it is older than this: not at every hit.
 const USE_AGE: Duration = Duration::from_secs(60);
 /// Pause of writing after the disk was full or refused.
@@ -44,6 +42,8 @@ pub struct DiskConfig {
     pub directory: PathBuf,
     /// Most bytes of all entries. Where mounts differ, the least holds.
     pub limit_bytes: u64,
+    /// Most bytes of messages that wait to be written; more are not kept. They are part of the reader's memory.
+    pub waiting_bytes: u64,
 }
 
 /// Counters of a disk cache. Of this process, but for `bytes`.
@@ -89,6 +89,7 @@ struct Shared {
     folder: Folder,
     limit_bytes: u64,
     tally: Tally,
+    most_waiting_bytes: u64,
     waiting_bytes: AtomicU64,
     /// Until when nothing is written.
     paused: Mutex<Option<Clock>>,
@@ -144,6 +145,7 @@ impl DiskCache {
         let shared = Arc::new(Shared {
             folder: Folder::open(&config.directory)?,
             limit_bytes: config.limit_bytes,
+            most_waiting_bytes: config.waiting_bytes,
             tally: Tally::default(),
             waiting_bytes: AtomicU64::new(0),
             paused: Mutex::default(),
@@ -187,7 +189,7 @@ impl DiskCache {
         let shared = &self.shared;
         let bytes = message.len() as u64;
         let waiting = shared.waiting_bytes.fetch_add(bytes, Relaxed);
-        if waiting + bytes > WAITING_BYTES && waiting > 0 {
+        if waiting + bytes > shared.most_waiting_bytes && waiting > 0 {
             shared.waiting_bytes.fetch_sub(bytes, Relaxed);
             shared.tally.skipped.fetch_add(1, Relaxed);
             return;
@@ -457,5 +459,58 @@ fn renew(file: &File) {
     let fresh = used.is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age < USE_AGE));
     if !fresh {
         let _refused = file.set_modified(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::location::{ByteRange, Location};
+    use crate::store::budget::{Budget, leased};
+
+    /// A cache whose messages wait until the test works them off.
+    fn waiting(directory: &Path, waiting_bytes: u64) -> (DiskCache, Receiver<Job>) {
+        let shared = Arc::new(Shared {
+            folder: Folder::open(directory).unwrap(),
+            limit_bytes: 1 << 30,
+            tally: Tally::default(),
+            most_waiting_bytes: waiting_bytes,
+            waiting_bytes: AtomicU64::new(0),
+            paused: Mutex::default(),
+            said: Said::default(),
+            files: AtomicU64::new(0),
+        });
+        let (jobs, queue) = channel();
+        let jobs = Mutex::new(jobs);
+        (DiskCache { shared, jobs }, queue)
+    }
+
+    #[test]
+    fn messages_that_wait_for_the_disk_are_part_of_the_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let (cache, queue) = waiting(directory.path(), 250);
+        let budget = Budget::new(1000);
+        let location = Location::parse("http://127.0.0.1/a", directory.path()).unwrap();
+        for offset in [0, 100, 200] {
+            let message = leased(Bytes::from(vec![7_u8; 100]), budget.try_take(100).unwrap());
+            let version = Version {
+                etag: Some("x".to_owned()),
+                ..Version::default()
+            };
+            cache.put(
+                Key::new(&location, ByteRange::new(offset, 100)),
+                version,
+                message,
+            );
+        }
+        // The third was one too many.
+        assert_eq!((budget.used().0, cache.statistics().skipped), (200, 1));
+        let DiskCache { shared, jobs } = cache;
+        drop(jobs);
+        shared.work(&queue);
+        assert_eq!(
+            (budget.used().0, shared.tally.written.load(Relaxed)),
+            (0, 2)
+        );
     }
 }

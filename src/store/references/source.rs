@@ -12,11 +12,11 @@ use super::{RefKey, grib_chunk};
 use crate::location::{ByteRange, Location};
 use crate::refs::{Coding, Expectation, GribVar, Kind, RefSet, RefsError, Target};
 use crate::storage::Short;
-use crate::store::budget::{Budget, leased};
+use crate::store::budget::{Budget, Lease, leased};
 use crate::store::decoders::Decoders;
 use crate::store::landing::Landing;
 use crate::store::lock;
-use crate::store::origin::{Came, Origin};
+use crate::store::origin::Origin;
 
 /// What a message is taken to be where the set does not say how long it is: a reference to a whole object.
 const UNKNOWN_BYTES: u64 = 1 << 20;
@@ -152,17 +152,17 @@ impl Source {
         let location = self.policy.resolve(&url)?;
         // More than storage reads at once is refused there; until then it must not take all memory.
         let message = range.length.unwrap_or(UNKNOWN_BYTES).min(MOST_BYTES);
-        let lease = self
+        let mut lease = self
             .room(message + grib.as_ref().map_or(0, decoded_bytes))
             .await;
         let bytes = match grib {
-            Some(grib) => self.message(&location, range, grib).await?,
+            Some(grib) => self.message(&location, range, grib, &mut lease).await?,
             None => self.as_it_is(&location, range).await?,
         };
         Ok(leased(bytes, lease))
     }
 
-    async fn room(&self, bytes: u64) -> crate::store::budget::Lease {
+    async fn room(&self, bytes: u64) -> Lease {
         let make_room = || lock(&self.shared.cache).make_room(Clock::now());
         self.budget.take(bytes, make_room).await
     }
@@ -183,25 +183,22 @@ impl Source {
         location: &Location,
         range: ByteRange,
         grib: Grib,
+        lease: &mut Lease,
     ) -> Result<Bytes, RefReadError> {
         let object = self.origin.objects.named(location)?;
         let grib = Arc::new(grib);
         for fresh in [false, true] {
             let came = self.origin.get(object, range, fresh, Short::Allow).await?;
-            let Came {
-                bytes,
-                version,
-                from_disk,
-            } = came;
-            match self.decoded(bytes.clone(), Arc::clone(&grib)).await {
+            match self.decoded(came.bytes.clone(), Arc::clone(&grib)).await {
                 Ok(chunk) => {
-                    if !from_disk {
-                        self.origin.keep(object, range, bytes, version);
+                    if !came.from_disk {
+                        let chunk_bytes = chunk.len();
+                        self.origin.keep(object, range, came, chunk_bytes, lease);
                     }
                     return Ok(chunk);
                 }
-                Err(RefReadError::Chunk(_)) if from_disk => {
-                    self.origin.discard(object, range, &version);
+                Err(RefReadError::Chunk(_)) if came.from_disk => {
+                    self.origin.discard(object, range, &came.version);
                 }
                 Err(error) => return Err(error),
             }
