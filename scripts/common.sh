@@ -45,6 +45,13 @@ setup_system() {
     [ -e /dev/fuse ] || say "there is no /dev/fuse here: gribfs builds, but cannot mount (in a container: --device /dev/fuse --cap-add SYS_ADMIN)"
 }
 
+# Where cargo builds: a configuration file may say so as well as CARGO_TARGET_DIR. Once there is cargo.
+ask_target() {
+    target=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+    [ -n "$target" ] || die "cargo does not say where it builds"
+    zarrs_reader=$target/zarrs_reader/debug/zarrs_reader
+}
+
 # "1.88" of Cargo.toml against `cargo --version`.
 rust_is_new_enough() {
     has cargo || return 1

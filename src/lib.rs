@@ -3,7 +3,7 @@
 //!
 //! Three rings; nothing points outwards (`tests/it/architecture.rs` holds the table):
 //! the edge (`cli`, `fuse`), services that move bytes (`vfs`, `store`, `storage`, `scan`, `copy`), and a pure core
-//! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `picture`, `location`, `time`).
+//! (`slices`, `dataset`, `table`, `index`, `grib`, `zarr`, `picture`, `location`, `files`, `time`).
 
 #[cfg(panic = "abort")]
 compile_error!("gribfs fences decoder panics: build it with panic = \"unwind\"");
@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod copy;
 pub mod dataset;
+pub mod files;
 #[cfg(feature = "fuse")]
 pub mod fuse;
 pub mod grib;
@@ -23,6 +24,7 @@ pub mod scan;
 pub mod slices;
 pub mod storage;
 pub mod store;
+mod sync;
 pub mod table;
 pub mod telemetry;
 pub mod time;

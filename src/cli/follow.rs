@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use super::mount::now;
-use crate::scan::{BadTable, Found, Library, TableWatch};
+use crate::scan::{BadTable, Found, Library, TableWatch, now};
 use crate::vfs::MountTree;
 
 /// Looks at the tables whenever they may have changed, as long as the mount lives.

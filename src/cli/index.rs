@@ -174,6 +174,7 @@ async fn follow_product(
 }
 
 /// Returns when the user or the system asks to end.
+#[cfg(unix)]
 async fn end_of_session() -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed =
@@ -185,6 +186,13 @@ async fn end_of_session() -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Returns when the user asks to end.
+#[cfg(not(unix))]
+async fn end_of_session() -> Result<(), Failure> {
+    let ended = tokio::signal::ctrl_c().await;
+    ended.map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))
 }
 
 fn working_directory() -> Result<PathBuf, Failure> {

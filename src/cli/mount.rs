@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -20,11 +20,10 @@ use crate::dataset::{Archive, Collection};
 use crate::fuse::daemon::{self, DaemonError};
 use crate::fuse::{Ended, MountConfig, MountError, Session, Signals, is_passed, mount, options};
 use crate::location::Location;
-use crate::scan::{Found, Library, SaveError, TableWatch};
+use crate::scan::{Found, Library, SaveError, TableWatch, now};
 use crate::storage::Storage;
 use crate::store::{DiskCache, DiskConfig, FieldReader, OnStale, ReaderConfig, RefConfig};
 use crate::telemetry::{self, Log, endpoint};
-use crate::time::Instant;
 use crate::vfs::tree::Tree;
 use crate::vfs::{Follow, MountTree, RefTree, TreeConfig};
 
@@ -48,7 +47,8 @@ pub(super) struct MountArgs {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Stay in the foreground
-    #[arg(short, long)]
+    // Twice is as good as once: Apptainer adds `-f` to whatever it is told to run.
+    #[arg(short, long, overrides_with = "foreground")]
     foreground: bool,
     /// Mount options, comma separated: `allow_other`, uid=N, gid=N, umask=N, ..., and the flags below without their dashes
     #[arg(short = 'o', value_name = "OPTIONS")]
@@ -240,8 +240,13 @@ fn serve(args: &MountArgs, log: &Log, child: Option<daemon::Child>) -> Result<u8
             running
         }
         (Ok(running), None) => {
+            let ends = if is_passed(&args.directory) {
+                "who started this unmounts"
+            } else {
+                "Ctrl-C unmounts"
+            };
             say!(
-                "{} is mounted at {}; Ctrl-C unmounts",
+                "{} is mounted at {}; {ends}",
                 args.source,
                 args.directory.display()
             );
@@ -508,12 +513,6 @@ fn followed(args: &MountArgs, found: &Found, follow: Follow) -> Result<Collectio
         selection,
         ..collection
     })
-}
-
-pub(super) fn now() -> Instant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let seconds = since.map_or(0, |since| since.as_secs());
-    Instant(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
 /// What the background process said, with the exit code that it would have had here.

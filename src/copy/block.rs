@@ -6,11 +6,11 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::Fields;
+use crate::files::At as _;
 
 /// Values of no message, and of what lies behind the edge of the grid.
 const MISSING: f32 = f32::NAN;

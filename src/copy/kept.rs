@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -16,6 +15,7 @@ use tokio::sync::watch;
 use super::block::nameless;
 use super::engine::lock;
 use crate::dataset::archive::RowId;
+use crate::files::At as _;
 
 /// Where a field waits, or why it did not come.
 type Outcome = Option<Result<Place, String>>;

@@ -173,6 +173,10 @@ fn by_helper(mountpoint: &Path, config: &MountConfig) -> Result<OwnedFd, MountEr
             path: mountpoint.to_owned(),
             reason: if said.is_empty() {
                 format!("fusermount3 ended with {}", output.status)
+            } else if said.contains("Operation not permitted") {
+                format!(
+                    "{said} (a container needs `--cap-add SYS_ADMIN`, or mount inside `unshare -Urm`)"
+                )
             } else {
                 said
             },
@@ -186,16 +190,18 @@ fn by_helper(mountpoint: &Path, config: &MountConfig) -> Result<OwnedFd, MountEr
 /// # Errors
 /// `NotFound` if there is none; else what `start` says.
 pub(super) fn helper<T>(mut start: impl FnMut(&mut Command) -> io::Result<T>) -> io::Result<T> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
     for program in HELPERS {
         let mut command = Command::new(program);
         command.env("LC_ALL", "C").stdin(Stdio::null());
         match start(&mut command) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => last = error,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Of a name that is looked for, this only says that a folder of PATH is closed to this user (/root/bin after `su`).
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied && !program.contains('/') => {}
             outcome => return outcome,
         }
     }
-    Err(last)
+    Err(io::ErrorKind::NotFound.into())
 }
 
 /// The descriptor that the helper sends; none if it ends without sending one.
@@ -267,6 +273,21 @@ mod tests {
             let error = adopt(number).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn a_folder_of_the_path_that_is_closed_hides_no_helper_and_is_none() {
+        let closed = |command: &mut Command| match command.get_program().to_str() {
+            Some("fusermount3") => Err(io::ErrorKind::PermissionDenied.into()),
+            Some("/bin/fusermount3") => Ok("found"),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        assert_eq!(helper(closed).unwrap(), "found");
+        let none = |command: &mut Command| match command.get_program().to_str() {
+            Some("fusermount3") => Err::<(), _>(io::ErrorKind::PermissionDenied.into()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        assert_eq!(helper(none).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! Knows failures and the log. Knows no replies.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{Level, debug, error, warn};
 
 use super::errno;
+use crate::sync::lock;
 use crate::vfs::tree::{FailureKind, Inode, ReadFailure};
 
 /// When repetitions are told first; each time twice as late as the time before.
@@ -123,10 +124,6 @@ fn say(kind: FailureKind, text: std::fmt::Arguments<'_>) {
     } else {
         warn!(?kind, "{text}");
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

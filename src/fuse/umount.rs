@@ -15,6 +15,8 @@ use super::device;
 use super::holders::{self, Holders};
 use super::mounts::{self, MountEntry};
 
+/// What `fusermount3` asks before it unmounts; a link on each distribution, and missing in roots that were only unpacked.
+const MTAB: &str = "/etc/mtab";
 /// A mount that is busy without a holder is busy for an instant only: a process just ended. How often, and how far
 /// apart, it is tried again.
 const RETRIES: u32 = 10;
@@ -182,8 +184,14 @@ fn by_helper(path: PathBuf) -> Result<(), UmountError> {
             if said.contains("busy") {
                 return Err(busy(path));
             }
+            // Somebody else was faster. The first is said to users, the second (EINVAL) to root.
+            if said.contains("not found in") || said.contains("Invalid argument") {
+                return Err(UmountError::NotMounted { path });
+            }
             let reason = if said.is_empty() {
                 format!("fusermount3 ended with {}", output.status)
+            } else if said.contains(MTAB) {
+                format!("{said}; it wants that file: as root, `ln -s /proc/self/mounts {MTAB}`")
             } else {
                 said
             };
@@ -215,6 +223,19 @@ mod tests {
         assert!(matches!(error, UmountError::NotMounted { .. }), "{error}");
         let error = umount(&directory.path().join("no/where")).unwrap_err();
         assert!(matches!(error, UmountError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn whoever_comes_second_is_told_that_nothing_is_mounted() {
+        if device::helper(|command| command.arg("-V").output()).is_err()
+            || !Path::new(MTAB).exists()
+        {
+            println!("skipped: fusermount3 or {MTAB} is missing");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let error = by_helper(directory.path().to_owned()).unwrap_err();
+        assert!(matches!(error, UmountError::NotMounted { .. }), "{error}");
     }
 
     #[test]

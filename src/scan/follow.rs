@@ -340,8 +340,9 @@ fn drop_arrived(waiting: &mut Vec<Source>, table: &Table) {
     waiting.retain(|source| !arrived.contains(&source.location));
 }
 
-/// The clock.
-fn now() -> Instant {
+/// This machine's clock.
+#[must_use]
+pub fn now() -> Instant {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Instant(since.map_or(0, |since| {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use futures::StreamExt as _;
 use tokio::runtime::Handle;
@@ -17,6 +17,7 @@ use super::shelf::{AnySource, Shelf, State, StoredPart};
 use crate::dataset::archive::{Archive, Part, PartCounts, PartLayout, RowSource};
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage};
+use crate::sync::lock;
 use crate::table::manifest::{Manifest, TableEntry, TableId};
 use crate::table::read::TableFile;
 
@@ -311,8 +312,4 @@ impl Library {
 struct KnownTables {
     manifest: Manifest,
     layouts: Mutex<Vec<Option<Arc<PartLayout>>>>,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

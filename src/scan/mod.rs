@@ -37,7 +37,7 @@ mod watch;
 pub use account::{Account, Problem};
 pub use braces::expand_braces;
 pub use compact::{Compacted, compact};
-pub use follow::{FollowConfig, FollowError, FollowEvent, follow, newest_files};
+pub use follow::{FollowConfig, FollowError, FollowEvent, follow, newest_files, now};
 pub use library::{BadTable, Found, Library};
 pub use products::Product;
 pub use raw::{Check, PART_BYTES, RawError, RawProgress, RawReport, raw_copy};

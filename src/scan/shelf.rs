@@ -10,10 +10,10 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::runtime::Handle;
 
-use super::library::lock;
 use crate::dataset::archive::{PartLayout, PartSource, RowId, RowSource};
 use crate::location::{ByteRange, Location};
 use crate::storage::{Short, Storage};
+use crate::sync::lock;
 use crate::table::read::{TableFile, TableSource};
 use crate::table::row::{GridRecord, Kind, Row, Status, Table};
 use crate::time::Instant;

@@ -1,13 +1,13 @@
 //! Files of this machine: read in one piece, listed by walking, written beside their place and renamed.
 //!
-//! A file has no `ETag`; `mtime-size-inode` stands for one, so that a file that was written again is noticed as an object
-//! is. Everything here blocks and runs on tokio's blocking threads.
+//! A file has no `ETag`; `mtime-size-inode` (elsewhere than on Unix `mtime-size-0`) stands for one, so that a file that was written
+//! again is noticed as an object is. Everything here blocks and runs on tokio's blocking threads.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 
@@ -33,14 +33,37 @@ fn fault(error: &io::Error) -> Fault {
     Fault::new(kind, error.to_string())
 }
 
+/// Nanoseconds from 1970 to when a file was last written; 0 where the system does not tell.
+fn written_at(metadata: &Metadata) -> i128 {
+    let Ok(time) = metadata.modified() else {
+        return 0;
+    };
+    let nanoseconds = |time: std::time::Duration| i128::try_from(time.as_nanos()).unwrap_or(0);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => nanoseconds(since),
+        Err(before) => -nanoseconds(before.duration()),
+    }
+}
+
+/// The same in whole seconds.
+fn modified(metadata: &Metadata) -> Instant {
+    let seconds = written_at(metadata).div_euclid(1_000_000_000);
+    Instant(i64::try_from(seconds).unwrap_or(0))
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_metadata: &Metadata) -> u64 {
+    0
+}
+
 fn etag(metadata: &Metadata) -> String {
-    let nanoseconds =
-        i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    format!(
-        "\"{nanoseconds:x}-{:x}-{:x}\"",
-        metadata.len(),
-        metadata.ino()
-    )
+    let (nanoseconds, inode) = (written_at(metadata), inode(metadata));
+    format!("\"{nanoseconds:x}-{:x}-{inode:x}\"", metadata.len())
 }
 
 /// Reads a range, or to the end where it is open. A range that reaches past the end gives what there is.
@@ -80,7 +103,7 @@ pub(super) fn read(path: &Path, range: ByteRange, max_bytes: u64) -> Result<Fetc
         bytes: Bytes::from(bytes),
         object_size: Some(size),
         etag: Some(etag(&opened)),
-        modified: Some(Instant(opened.mtime())),
+        modified: Some(modified(&opened)),
     })
 }
 
@@ -88,7 +111,7 @@ pub(super) fn read(path: &Path, range: ByteRange, max_bytes: u64) -> Result<Fetc
 pub(super) fn list(prefix: &Path) -> Result<Vec<Listed>, Fault> {
     let mut listed = Vec::new();
     match std::fs::metadata(prefix) {
-        Ok(metadata) if metadata.is_dir() => walk(prefix, &metadata, &mut Vec::new(), &mut listed)?,
+        Ok(metadata) if metadata.is_dir() => walk(prefix, &mut Vec::new(), &mut listed)?,
         Ok(metadata) => listed.push(entry(prefix, &metadata)),
         Err(error) => {
             let (Some(parent), Some(start)) = (prefix.parent(), prefix.file_name()) else {
@@ -137,16 +160,11 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>, Fault> {
         .map_err(|error| Fault::new(fault(&error).kind, format!("{}: {error}", folder.display())))
 }
 
-/// Device and inode of the folders that lead to where a walk is.
-type Way = Vec<(u64, u64)>;
+/// The folders that lead to where a walk is, without symbolic links.
+type Way = Vec<PathBuf>;
 
-fn walk(
-    folder: &Path,
-    metadata: &Metadata,
-    way: &mut Way,
-    listed: &mut Vec<Listed>,
-) -> Result<(), Fault> {
-    let here = (metadata.dev(), metadata.ino());
+fn walk(folder: &Path, way: &mut Way, listed: &mut Vec<Listed>) -> Result<(), Fault> {
+    let here = folder.canonicalize().map_err(|error| fault(&error))?;
     // A symbolic link that leads back up shows nothing new.
     if way.contains(&here) {
         return Ok(());
@@ -172,7 +190,7 @@ fn visit(path: &Path, way: &mut Way, listed: &mut Vec<Listed>) -> Result<(), Fau
         return Ok(());
     };
     if metadata.is_dir() {
-        return walk(path, &metadata, way, listed);
+        return walk(path, way, listed);
     }
     if metadata.is_file() {
         listed.push(entry(path, &metadata));
@@ -185,7 +203,7 @@ fn entry(path: &Path, metadata: &Metadata) -> Listed {
         location: Location::from_path(path),
         size: metadata.len(),
         etag: Some(etag(metadata)),
-        modified: Some(Instant(metadata.mtime())),
+        modified: Some(modified(metadata)),
     }
 }
 
@@ -223,9 +241,18 @@ pub(super) fn write(path: &Path, bytes: &[u8], settled: bool) -> Result<(), Faul
 }
 
 /// Waits until what was written to the file system of a path is on its disk.
+#[cfg(target_os = "linux")]
 pub(super) fn settle(path: &Path) -> Result<(), Fault> {
     let folder = File::open(path).map_err(|error| fault(&error))?;
     rustix::fs::syncfs(&folder).map_err(|error| fault(&io::Error::from(error)))
+}
+
+/// Other systems put everything that was written on its disk, or nothing (Windows does it when it likes).
+#[cfg(not(target_os = "linux"))]
+pub(super) fn settle(_path: &Path) -> Result<(), Fault> {
+    #[cfg(unix)]
+    rustix::fs::sync();
+    Ok(())
 }
 
 /// Removes a file.

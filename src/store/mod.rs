@@ -27,7 +27,6 @@ mod side;
 pub mod verify;
 mod walk;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use bulk::{Arrivals, BulkField, BulkReader, Place as MessagePlace};
@@ -38,10 +37,7 @@ pub use heal::{HealStatistics, Healed, OnStale};
 pub use reader::{FieldReader, Observed, Read, ReaderConfig, Statistics};
 pub use references::{LoadError, Loaded, RefConfig, RefKey, RefReadError, RefReader, load_refs};
 
-/// A lock, whoever panicked while holding it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::sync::lock;
 
 /// Seconds since 1970.
 fn now_seconds() -> i64 {

@@ -7,6 +7,8 @@ use bytes::{Buf as _, Bytes};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+use crate::files::At as _;
+
 /// Ranged reads of a table's bytes: a file, bytes in memory, a local copy of a remote object.
 pub trait TableSource: Send + Sync {
     /// Size in bytes.
@@ -42,7 +44,6 @@ impl TableSource for File {
     }
 
     fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        use std::os::unix::fs::FileExt as _;
         let mut bytes = vec![0; length];
         self.read_exact_at(&mut bytes, offset)?;
         Ok(bytes.into())

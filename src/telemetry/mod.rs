@@ -8,8 +8,7 @@ mod log;
 pub use log::SYSTEM_LOG;
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,9 +16,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, reload};
 
 /// How much a log says, from little to much: what SIGUSR2 goes through.
+#[cfg(unix)]
 const VERBOSITIES: [i8; 3] = [0, 1, 2];
 
 /// Sets the filter of the log that runs.
+#[cfg(unix)]
 type SetFilter = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
 
 /// The log of this process. Clones are the same log.
@@ -27,6 +28,7 @@ type SetFilter = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
 pub struct Log {
     #[cfg(unix)]
     sink: log::Sink,
+    #[cfg(unix)]
     set_filter: Arc<SetFilter>,
     verbosity: Arc<Mutex<i8>>,
 }
@@ -71,6 +73,9 @@ pub fn start(verbosity: i8, filter: Option<&str>, is_plain: bool) -> Log {
         .with_writer(sink.clone());
     #[cfg(not(unix))]
     let lines = lines.with_writer(io::stderr);
+    // Only signals change the filter later.
+    #[cfg(not(unix))]
+    drop(handle);
     // A second start in one process (tests) keeps the first log.
     drop(
         tracing_subscriber::registry()
@@ -81,6 +86,7 @@ pub fn start(verbosity: i8, filter: Option<&str>, is_plain: bool) -> Log {
     Log {
         #[cfg(unix)]
         sink,
+        #[cfg(unix)]
         set_filter: Arc::new(move |filter| handle.reload(filter)),
         verbosity: Arc::new(Mutex::new(verbosity)),
     }
@@ -92,7 +98,7 @@ impl Log {
     ///
     /// # Errors
     /// If it cannot be written to; then the log stays where it is.
-    pub fn to_file(&self, path: &Path) -> io::Result<()> {
+    pub fn to_file(&self, path: &std::path::Path) -> io::Result<()> {
         self.sink.to_file(path)
     }
 
@@ -120,7 +126,7 @@ impl Log {
         let mut verbosity = self
             .verbosity
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let next = VERBOSITIES
             .into_iter()
             .find(|more| *more > *verbosity)

@@ -1,7 +1,7 @@
 //! The tree of a mounted table.
 
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::dataset::horizontal::dimensions;
 use crate::dataset::{Archive, Collection};
 use crate::slices::{BestRule, Layout, SliceKind, StoreView};
 use crate::store::FieldReader;
+use crate::sync::lock;
 use crate::time::Instant;
 use crate::zarr::Format;
 
@@ -504,8 +505,4 @@ const fn kind_of(is_directory: bool) -> NodeKind {
     } else {
         NodeKind::File
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

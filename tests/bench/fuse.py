@@ -5,7 +5,8 @@
 
 Two mounts of one reference set of plain 4 MiB chunks (nothing to decode, nothing to fetch but a local file), one as it is and one with
 `-o direct_io`; beside them a copy on /dev/shm. Each round does everything once, in turn; the first round is dropped; figures are medians
-of the rounds. `cold` means that the daemon has the chunk in memory and the kernel does not (posix_fadvise DONTNEED).
+of the rounds. `cold` means that the daemon has the chunk in memory and the kernel does not (posix_fadvise DONTNEED). The loops that are
+timed run in a compiled program, `fuse_loops.rs` (mmap alone in Python), since an interpreter takes as long as the kernel for a `stat`.
 
 | figure | target |
 |---|---|
@@ -17,7 +18,6 @@ of the rounds. `cold` means that the daemon has the chunk in memory and the kern
 | cached stat against tmpfs | at least 0.8 |
 | lookups of new names | at least 50,000 a second |
 | cached missing name | at most 2 us |
-| (the same on tmpfs tells how much of it is Python's) | |
 | list of a million chunk names | at most 0.3 s, less than 1 MiB more of memory |
 
 The rest of the targets (readers of slow chunks side by side) is `read_path.py --only waves`.
@@ -29,6 +29,7 @@ import mmap
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -59,29 +60,31 @@ def reference_set(folder, names):
     return data, folder / "refs.json"
 
 
-BUFFER = bytearray(MIB)
+class Loops:
+    """`fuse_loops.rs`, compiled: the loops that are timed, without Python in them."""
 
+    def __init__(self, folder):
+        program = folder / "fuse_loops"
+        subprocess.run(["rustc", "-O", "--edition", "2024", "-o", program, HERE / "fuse_loops.rs"], check=True)
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-def whole(path, size=MIB):
-    """Seconds to open, read and close."""
-    view = memoryview(BUFFER)[:size]
-    start = time.perf_counter()
-    descriptor = os.open(path, os.O_RDONLY)
-    read = 0
-    while got := os.readv(descriptor, [view]):
-        read += got
-    os.close(descriptor)
-    seconds = time.perf_counter() - start
-    assert read == CHUNK, read
-    return seconds
+    def __call__(self, *words):
+        self.process.stdin.write("\t".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        return [float(word) for word in self.process.stdout.readline().split()]
 
+    def whole(self, path, size=MIB):
+        """Seconds to open, read and close."""
+        seconds, read = self("whole", path, size)
+        assert read == CHUNK, read
+        return seconds
 
-def first(path):
-    start = time.perf_counter()
-    descriptor = os.open(path, os.O_RDONLY)
-    assert len(os.pread(descriptor, 4096, 0)) == 4096
-    os.close(descriptor)
-    return time.perf_counter() - start
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def mapped(path):
@@ -100,27 +103,13 @@ def drop(path):
     os.close(descriptor)
 
 
-def each(action, paths):
-    """Seconds of one `action`, of as many as there are paths."""
-    start = time.perf_counter()
-    for path in paths:
-        action(path)
-    return (time.perf_counter() - start) / len(paths)
-
-
-def missing(path):
-    try:
-        os.stat(path)
-        raise AssertionError(f"{path} is there")
-    except FileNotFoundError:
-        pass
-
-
 def measure(args, folder, shm):
     data, refs = reference_set(folder, args.names)
     plain_files = []
+    # As deep as the files of the mounts, so that paths are walked alike.
+    (shm / "plain/x").mkdir(parents=True)
     for number in range(CHUNKS):
-        path = shm / str(number)
+        path = shm / f"plain/x/{number}"
         path.write_bytes(data.read_bytes()[number * CHUNK : (number + 1) * CHUNK])
         plain_files.append(path)
     times = {}
@@ -128,34 +117,34 @@ def measure(args, folder, shm):
     def note(name, seconds):
         times.setdefault(name, []).append(seconds)
 
-    with Mount(args.gribfs, refs, folder / "cached") as cached, Mount(args.gribfs, refs, folder / "direct", "-o", "direct_io") as direct:
+    with Loops(folder) as loops, Mount(args.gribfs, refs, shm / "cached") as cached, Mount(args.gribfs, refs, shm / "direct", "-o", "direct_io") as direct:
         listed = []
-        fresh = iter(range(args.names))
-        for _ in range(args.rounds + 1):
+        many = min(20_000, args.names // (args.rounds + 1))
+        for turn in range(args.rounds + 1):
             for number, plain in enumerate(plain_files):
                 path, straight = cached.folder / f"x/{number}", direct.folder / f"x/{number}"
-                note("tmpfs read", whole(plain))
+                note("tmpfs read", loops.whole(plain))
                 drop(path)
-                note("cold read", whole(path))
-                note("warm read", whole(path))
-                note("direct read", whole(straight))
+                note("cold read", loops.whole(path))
+                note("warm read", loops.whole(path))
+                note("direct read", loops.whole(straight))
                 note("tmpfs mmap", mapped(plain))
                 note("warm mmap", mapped(path))
-                note("tmpfs 4 KiB", first(plain))
+                note("tmpfs 4 KiB", loops("first", plain)[0])
                 drop(path)
-                note("cold 4 KiB", first(path))
-                note("direct 4 KiB", first(straight))
-                note("direct read, 4 KiB buffers", whole(straight, 4096))
-                note("warm read, 4 KiB buffers", whole(path, 4096))
-            note("tmpfs stat", each(os.stat, [str(plain_files[0])] * 5000))
-            note("cached stat", each(os.stat, [str(cached.folder / "x/0")] * 5000))
-            note("new name", each(os.stat, [f"{cached.folder}/names/{next(fresh)}" for _ in range(min(5000, args.names // (args.rounds + 1)))]))
-            note("tmpfs missing name", each(missing, [f"{plain_files[0].parent}/nothing"] * 5000))
-            note("missing name", each(missing, [f"{cached.folder}/x/nothing"] * 5000))
+                note("cold 4 KiB", loops("first", path)[0])
+                note("direct 4 KiB", loops("first", straight)[0])
+                note("direct read, 4 KiB buffers", loops.whole(straight, 4096))
+                note("warm read, 4 KiB buffers", loops.whole(path, 4096))
+            note("tmpfs stat", loops("stat", plain_files[0], 20_000)[0])
+            note("cached stat", loops("stat", cached.folder / "x/0", 20_000)[0])
+            note("new name", loops("new", cached.folder / "names", turn * many, many)[0])
+            note("tmpfs missing name", loops("missing", plain_files[0].parent / "nothing", 20_000)[0])
+            note("missing name", loops("missing", cached.folder / "x/nothing", 20_000)[0])
             before = cached.status_mb("VmRSS")
-            start = time.perf_counter()
-            assert len(os.listdir(cached.folder / "names")) >= args.names
-            note("list", time.perf_counter() - start)
+            seconds, names = loops("list", cached.folder / "names")
+            assert names >= args.names
+            note("list", seconds)
             listed.append(cached.status_mb("VmRSS") - before)
     dropped = {name: values[len(values) // (args.rounds + 1) :] for name, values in times.items()}
     return {name: statistics.median(values) for name, values in dropped.items()}, statistics.median(listed[1:])

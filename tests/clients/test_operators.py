@@ -287,7 +287,7 @@ def test_without_the_device_there_is_one_clear_sentence(gribfs, fuse, local, tmp
 
 @pytest.mark.parametrize("foreground", [True, False])
 def test_a_descriptor_that_somebody_else_mounts(gribfs, fuse, source, tmp_path, foreground):
-    """`gribfs mount SOURCE /dev/fd/N`, as Apptainer's --fusemount starts it."""
+    """`gribfs mount -f SOURCE /dev/fd/N -f`, as Apptainer's --fusemount starts it: it adds a `-f`, which was one too many."""
     if not ROOT:
         pytest.skip("skipped: only root calls mount(2)")
     path, name, content = source
@@ -299,7 +299,7 @@ def test_a_descriptor_that_somebody_else_mounts(gribfs, fuse, source, tmp_path, 
     assert done == 0, os.strerror(ctypes.get_errno())
     try:
         flags = ["-f"] if foreground else []
-        process = subprocess.Popen([PROGRAM, "mount", *flags, path, f"/dev/fd/{device}"], pass_fds=[device], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen([PROGRAM, "mount", *flags, path, f"/dev/fd/{device}", *flags], pass_fds=[device], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         os.close(device)
         if not foreground:
             assert process.wait(30) == 0, process.stdout.read()

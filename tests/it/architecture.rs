@@ -24,13 +24,15 @@ const HOUSE: &[Rule] = &[
     // core: pure, synchronous, no I/O
     ("time", &[], &["chrono"]),
     ("location", &[], &[]),
+    ("files", &[], &[]),
+    ("sync", &[], &[]),
     ("zarr", &[], &[]),
     ("picture", &[], &["colorous", "embedded_graphics", "png"]),
     ("grib", &["time"], &["jpeg2k", "png"]),
     ("index", &["time", "grib"], &[]),
     (
         "table",
-        &["time", "location", "grib"],
+        &["time", "location", "files", "grib"],
         &["parquet", "arrow_array", "arrow_schema"],
     ),
     (
@@ -56,31 +58,36 @@ const HOUSE: &[Rule] = &[
     (
         "store",
         &[
-            "time", "location", "zarr", "grib", "table", "refs", "zarr", "dataset", "storage",
+            "time", "location", "files", "sync", "zarr", "grib", "table", "refs", "dataset",
+            "storage",
         ],
         &["rayon", "rustix", "tokio"],
     ),
     (
         "vfs",
-        &["time", "zarr", "refs", "dataset", "slices", "store"],
+        &["time", "sync", "zarr", "refs", "dataset", "slices", "store"],
         &[],
     ),
     (
         "scan",
         &[
-            "time", "location", "grib", "index", "table", "dataset", "storage",
+            "time", "location", "sync", "grib", "index", "table", "dataset", "storage",
         ],
         &["tokio", "rustix"],
     ),
     (
         "copy",
         &[
-            "time", "location", "zarr", "refs", "dataset", "slices", "storage", "store",
+            "time", "location", "files", "zarr", "refs", "dataset", "slices", "storage", "store",
         ],
         &["blosc_src", "tokio"],
     ),
     // edge: humans and the kernel
-    ("fuse", &["vfs"], &["fuser", "rustix", "libc", "tokio"]),
+    (
+        "fuse",
+        &["sync", "vfs"],
+        &["fuser", "rustix", "libc", "tokio"],
+    ),
     ("config", &["location", "storage"], &["rustix"]),
     (
         "telemetry",

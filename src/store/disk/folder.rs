@@ -10,14 +10,11 @@
 //!
 //! `DIR` belongs to the user and is left as it is; the folder in it is for its owner alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use super::system::{HAS_LOCKS, Lock, lock, make_private, objection, private_files};
 
 /// Name of the folder, with the number of the layout.
 const NAME: &str = "gribfs-messages-1";
@@ -32,7 +29,7 @@ const DEAD_SECONDS: u64 = 24 * 3600;
 /// Says why it cannot be used: not to be made, of another user, open to others.
 pub(in crate::store) fn owned(parent: &Path, name: &str) -> io::Result<PathBuf> {
     let path = parent.join(name);
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+    let made = make_private(&path);
     let found = match (fs::symlink_metadata(&path), made) {
         (Ok(found), _) => found,
         (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
@@ -46,13 +43,10 @@ pub(in crate::store) fn owned(parent: &Path, name: &str) -> io::Result<PathBuf> 
     if !found.is_dir() {
         return refuse("is not a directory");
     }
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return refuse("belongs to another user");
+    match objection(&found) {
+        Some(reason) => refuse(reason),
+        None => Ok(path),
     }
-    if found.permissions().mode() & 0o077 != 0 {
-        return refuse("is open to other users; chmod it to 700");
-    }
-    Ok(path)
 }
 
 /// The folder of a cache.
@@ -73,6 +67,11 @@ impl Folder {
     /// # Errors
     /// Where the folder cannot be used. One on a read-only disk can: it has been filled before.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        if !HAS_LOCKS {
+            let reason =
+                "a disk cache needs locks between processes, which gribfs has on Unix alone";
+            return Err(io::Error::new(ErrorKind::Unsupported, reason));
+        }
         Ok(Self {
             root: owned(directory, NAME)?,
         })
@@ -104,12 +103,11 @@ impl Folder {
 
     /// A small file that all processes share, opened for reading and writing.
     pub(super) fn shared(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
+        private_files()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o600)
             .open(self.root.join(name))
     }
 
@@ -117,19 +115,10 @@ impl Folder {
     pub(super) fn new_file(&self, number: u64) -> io::Result<NewFile> {
         let folder = self.root.join(NEW);
         let path = folder.join(format!("{}-{number}", std::process::id()));
-        let create = || {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-        };
+        let create = || private_files().write(true).create_new(true).open(&path);
         let file = match create() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(&folder)?;
+                make_private(&folder)?;
                 create()?
             }
             // Of a process of this number that is dead, or lives in another container.
@@ -145,7 +134,7 @@ impl Folder {
             placed: false,
         };
         // Without locks dead files are told by their age.
-        let _locked = rustix::fs::flock(&new.file, FlockOperation::NonBlockingLockExclusive);
+        let _locked = lock(&new.file, Lock::AtOnce);
         Ok(new)
     }
 
@@ -155,10 +144,7 @@ impl Folder {
         let target = folder.join(name);
         match fs::rename(&new.path, &target) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(&folder)?;
+                make_private(&folder)?;
                 fs::rename(&new.path, &target)?;
             }
             done => done?,
@@ -184,8 +170,7 @@ fn remove_if_dead(path: &Path) -> bool {
     let Ok(file) = OpenOptions::new().write(true).open(path) else {
         return false;
     };
-    let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-    let dead = match lock.map_err(io::Error::from) {
+    let dead = match lock(&file, Lock::AtOnce) {
         Ok(()) => true,
         Err(error) if error.kind() == ErrorKind::WouldBlock => false,
         Err(_) => {
@@ -208,6 +193,8 @@ impl Drop for NewFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

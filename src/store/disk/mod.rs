@@ -13,6 +13,7 @@
 mod entry;
 mod folder;
 mod room;
+mod system;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};

@@ -10,13 +10,12 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, SystemTime};
-
-use rustix::fs::FlockOperation;
 
 use super::entry::is_entry_name;
 use super::folder::Folder;
+use super::system::{Lock, disk_bytes, lock};
+use crate::files::At as _;
 
 /// Room is made for more than is needed now, so that it is not made for every message: a tenth of the limit.
 const AT_ONCE: u64 = 10;
@@ -41,14 +40,14 @@ pub(super) struct Freed {
 }
 
 /// Holds a lock on a file until dropped (closing a file ends its locks).
-fn locked(file: File, operation: FlockOperation) -> io::Result<File> {
-    rustix::fs::flock(&file, operation)?;
+fn locked(file: File, how: Lock) -> io::Result<File> {
+    lock(&file, how)?;
     Ok(file)
 }
 
 /// Changes the number of bytes in use, and gives the new one. `None` where there is none yet, or it cannot be trusted.
 pub(super) fn add(folder: &Folder, bytes: i64) -> io::Result<Option<u64>> {
-    let file = locked(folder.shared("usage")?, FlockOperation::LockExclusive)?;
+    let file = locked(folder.shared("usage")?, Lock::Wait)?;
     let mut octets = [0; USAGE_BYTES];
     if file.read_exact_at(&mut octets, 0).is_err() {
         return Ok(None);
@@ -65,7 +64,7 @@ pub(super) fn add(folder: &Folder, bytes: i64) -> io::Result<Option<u64>> {
 
 /// Sets the number of bytes in use.
 fn set(folder: &Folder, bytes: u64) -> io::Result<()> {
-    let file = locked(folder.shared("usage")?, FlockOperation::LockExclusive)?;
+    let file = locked(folder.shared("usage")?, Lock::Wait)?;
     file.write_all_at(&print(bytes), 0)
 }
 
@@ -86,19 +85,15 @@ fn parse(octets: &[u8; USAGE_BYTES]) -> Option<u64> {
 
 /// Bytes that are missing on the disk before `needed` more may be written, so that it keeps its floor; 0 if there is room.
 pub(super) fn missing_bytes(folder: &Folder, needed: u64) -> io::Result<u64> {
-    let disk = rustix::fs::statvfs(folder.root())?;
-    let floor = (disk.f_blocks.saturating_mul(disk.f_frsize) / FREE_PART).min(FREE_BYTES);
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let (all, free) = disk_bytes(folder.root())?;
+    let floor = (all / FREE_PART).min(FREE_BYTES);
     Ok(floor.saturating_add(needed).saturating_sub(free))
 }
 
 /// Removes the entries that were used least lately until `limit` holds with a tenth to spare, and at least `bytes` are free more than before.
 /// Counts anew. `None` if another process is at it.
 pub(super) fn make(folder: &Folder, limit: u64, bytes: u64) -> io::Result<Option<Freed>> {
-    let lock = match locked(
-        folder.shared("lock")?,
-        FlockOperation::NonBlockingLockExclusive,
-    ) {
+    let lock = match locked(folder.shared("lock")?, Lock::AtOnce) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         lock => lock?,
     };
@@ -247,11 +242,7 @@ mod tests {
     fn one_process_makes_room_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let folder = Folder::open(parent.path()).unwrap();
-        let held = locked(
-            folder.shared("lock").unwrap(),
-            FlockOperation::LockExclusive,
-        )
-        .unwrap();
+        let held = locked(folder.shared("lock").unwrap(), Lock::Wait).unwrap();
         assert_eq!(make(&folder, 10, 0).unwrap(), None);
         drop(held);
         assert!(make(&folder, 10, 0).unwrap().is_some());
