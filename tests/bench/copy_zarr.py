@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time, CPU, memory and output size of `gribfs copy`, from archives served by the benchmark bed at 30 ms.
 
-  copy_zarr.py --bed FOLDER [--gribfs target/release/gribfs] [--only w6,codecs,chunks,memory,ensemble,peers] [--repeats 3]
+  copy_zarr.py --bed FOLDER [--gribfs target/release/gribfs] [--only w6,codecs,chunks,memory,ensemble,regional,peers] [--repeats 3]
 
 Wanted: BENCH_DIR, the bed's work folder, with its archive, and its server on BENCH_PORT (no latency) and BENCH_PORT + 1 (30 ms before the
 first byte). Copies go to BENCH_DIR/copy and are removed.
@@ -11,6 +11,8 @@ codecs    the same with every codec, to choose the default: CPU seconds and size
 chunks    the same with chunks over time and tiles of the grid
 memory    the same with --memory 256M                                           memory < 400 MB
 ensemble  5 members x 17 steps x 6 variables of GEFS, 23 N to 12 S, 20 to 52 E
+regional  ensemble in turn with the usual loop over references (`regional_peer.py`), and the sum of all values, which must be the same; at
+          least 5 times faster
 peers     w6 by the bed's peers (kerchunk's stack p1, exact ranges and gribberish p4cat), in turn with gribfs
 """
 import argparse
@@ -69,6 +71,31 @@ def row(args, title, source, flags):
     print(f"{title:44} {wall:8.2f} {cpu:8.2f} {memory:8.0f} {megabytes:8.1f}", flush=True)
 
 
+def regional(args):
+    """The ensemble's box by gribfs and by the usual loop, in turn."""
+    source, flags = table(args, "gefs"), ["--bbox=-12,20,23,52", "--chunks", "valid_time=17,number=5"]
+    python, peer = BENCH / "venv/bin/python", pathlib.Path(__file__).with_name("regional_peer.py")
+    refs = BENCH / f"refs/gefs-{PORT + 1}-kv.parquet"
+    contestants = {
+        "gribfs copy": [args.gribfs, "copy", source, OUT / "a.zarr", *flags],
+        "open, seek, read": [python, peer, refs, OUT / "a.zarr"],
+        "exact ranges": [python, peer, refs, OUT / "a.zarr", "--exact"],
+    }
+    adds_up = "import sys, zarr, numpy; g = zarr.open_group(sys.argv[1], mode='r'); " \
+        "print(round(sum(float(numpy.nansum(a[:], dtype='f8')) for _, a in g.arrays() if a.ndim == 4)))"
+    runs, sums = {name: [] for name in contestants}, set()
+    for _ in range(args.repeats):
+        for name, command in contestants.items():
+            shutil.rmtree(OUT / "a.zarr", ignore_errors=True)
+            runs[name].append((*measure(command), size(OUT / "a.zarr")))
+            sums.add(subprocess.run([python, "-c", adds_up, OUT / "a.zarr"], check=True, capture_output=True, text=True).stdout.strip())
+    shutil.rmtree(OUT / "a.zarr")
+    for name, own in runs.items():
+        wall, cpu, memory, megabytes = (statistics.median(run[at] for run in own) for at in range(4))
+        print(f"{'regional, ' + name:44} {wall:8.2f} {cpu:8.2f} {memory:8.0f} {megabytes:8.1f}", flush=True)
+    assert len(sums) == 1, f"other values: {sums}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bed", type=pathlib.Path, required=True)
@@ -94,6 +121,8 @@ def main():
         row(args, f"w6, --memory 256M, {CHUNKS[1]}", gfs, [*run, "--memory", "256M", "--chunks", CHUNKS[1]])
     if "ensemble" in only:
         row(args, "ensemble", table(args, "gefs"), ["--bbox=-12,20,23,52", "--chunks", "valid_time=17,number=5"])
+    if "regional" in only:
+        regional(args)
     if "peers" in only:
         command = f"{args.gribfs} copy {gfs} {OUT}/p.zarr {' '.join(run)}"
         shutil.rmtree(OUT / "p.zarr", ignore_errors=True)
