@@ -9,7 +9,7 @@ use super::parts::Part;
 use super::report::CopyError;
 use super::state::{STATE, State};
 use crate::location::Location;
-use crate::storage::{ErrorKind, Storage};
+use crate::storage::{ErrorKind, Hold, Holders, Storage};
 use crate::zarr::metadata::{CONSOLIDATED, GROUP};
 use crate::zarr::metadata_v3;
 
@@ -64,8 +64,8 @@ impl Destination<'_> {
             Some(Ok(known)) if known.plan == state.plan => return Ok(Found::Begun(known)),
             Some(Ok(known)) if known.finished && extends => {
                 // Cells that were missing then still are.
-                state.missing = known.missing;
-                return Ok(Found::Begun(state));
+                state.missing.clone_from(&known.missing);
+                return Ok(Found::Begun(state.instead_of(known)));
             }
             Some(Ok(known)) if known.finished => return Ok(Found::Store),
             Some(Ok(known)) => {
@@ -83,6 +83,19 @@ impl Destination<'_> {
             return Ok(Found::Store);
         }
         Ok(Found::Begun(state))
+    }
+
+    /// Makes the folder and holds it against other processes, where that can be done: alone, or with those that make other parts.
+    pub(super) async fn hold(&self, holders: Holders) -> Result<Hold, CopyError> {
+        if self.place.to_path().is_some_and(|path| path.is_file()) {
+            return Err(self.occupied("is a file: a store is a directory"));
+        }
+        match self.storage.hold(self.place, holders).await? {
+            Some(hold) => Ok(hold),
+            None => Err(self.occupied(
+                "is being written by another process: wait until it has ended, or end it",
+            )),
+        }
     }
 
     /// Whether a store is there.
@@ -108,14 +121,6 @@ impl Destination<'_> {
     /// The files that are there; what is no copy of ours is told apart and left alone.
     pub(super) async fn files(&self, company: Company) -> Result<Files, CopyError> {
         let folder = self.place.with_suffix("/");
-        let path = self.place.to_path();
-        if path.as_ref().is_some_and(|path| path.is_file()) {
-            return Err(self.occupied("is a file: a store is a directory"));
-        }
-        // A listing of what is not there gives its neighbours of like names.
-        if path.is_some_and(|path| !path.exists()) {
-            return Ok(Files::default());
-        }
         let listed = match self.storage.list(&folder).await {
             Ok(listed) => listed,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),

@@ -22,7 +22,7 @@ use super::settings::{CopySettings, Parts};
 use super::state::State;
 use crate::dataset::archive::RowId;
 use crate::slices::StoreView;
-use crate::storage::Storage;
+use crate::storage::{Holders, Storage};
 use crate::store::BulkReader;
 use crate::zarr::Format;
 use crate::zarr::key::chunk_positions;
@@ -146,6 +146,7 @@ impl Copy {
         let plan = identity(&self.settings, &layout);
         let counted = counted(&self.view, &layout);
         let there = self.there();
+        let _held = there.hold(Holders::One).await?;
         let mut state = match there.look(plan, Some(counted.cells), extends).await? {
             Found::Begun(state) => state,
             Found::Store if self.settings.resume && self.is_ours(&layout).await? => {
@@ -185,7 +186,7 @@ impl Copy {
     pub(super) async fn work(
         self,
         layout: Layout,
-        (existing, state, grown): (HashSet<String>, State, bool),
+        (existing, mut state, grown): (HashSet<String>, State, bool),
         report: &CopyReport,
         progress: Arc<CopyProgress>,
     ) -> Result<Arc<Engine>, CopyError> {
@@ -281,6 +282,10 @@ impl Ending<'_> {
         }
         report.missing = missing(&state);
         storage.settle(destination).await?;
+        if state.is_ours() {
+            // Nobody else has gone on with it meanwhile.
+            state.write(storage, destination).await?;
+        }
         let mut root = self.layout.root.clone();
         root.attributes.extend(missing_attributes(&report.missing));
         for (name, bytes) in documents(&root, &self.layout.targets, settings.format) {
@@ -290,8 +295,7 @@ impl Ending<'_> {
         if state.missing.is_empty() {
             State::remove(storage, destination).await?;
         } else {
-            state.finished = true;
-            state.write(storage, destination).await?;
+            state.finish(storage, destination).await?;
         }
         Ok(())
     }

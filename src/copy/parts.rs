@@ -270,9 +270,10 @@ mod tests {
 
     #[test]
     fn parts_that_lack_are_named() {
-        let state = |finished| State {
-            finished,
-            ..State::new(serde_json::Value::Null, None)
+        let state = |finished| {
+            let mut state = State::new(serde_json::Value::Null, None);
+            state.finished = finished;
+            state
         };
         let record = |number, finished| (Part { number, of: 3 }, state(finished));
         let all = [record(3, true), record(1, true), record(2, true)];

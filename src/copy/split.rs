@@ -15,6 +15,7 @@ use super::layout::Layout;
 use super::parts::{Part, Share, lacking};
 use super::report::{CopyError, CopyProgress, CopyReport};
 use super::state::{Counts, State};
+use crate::storage::Holders;
 
 /// Records of parts that are read at once.
 const RECORDS_AT_ONCE: usize = 32;
@@ -89,13 +90,12 @@ impl Destination<'_> {
     ) -> Result<(), CopyError> {
         self.storage.settle(self.place).await?;
         report.missing = missing(&state);
-        state.finished = true;
         state.counts = Some(Counts {
             fields: report.fields,
             raw_bytes: report.raw_bytes,
             written_bytes: report.written_bytes,
         });
-        Ok(state.write(self.storage, self.place).await?)
+        state.finish(self.storage, self.place).await
     }
 
     /// Looks whether all parts of a copy are done; `root` is the document that makes it a store.
@@ -224,6 +224,7 @@ impl Copy {
         let root = self.root(&layout).filter(|_| self.settings.resume);
         let counted = counted(&self.view, &layout);
         let there = self.there();
+        let _held = there.hold(Holders::Several).await?;
         let begun = there.begin_part(part, &plan, Some(counted.cells), root.as_ref());
         let (mut state, existing) = match begun.await? {
             Begun::Complete => return Ok(nothing_to_do()),
@@ -256,6 +257,7 @@ impl Copy {
         let mut layout = self.model()?;
         let plan = identity(&self.settings, &layout);
         let root = self.root(&layout).ok_or(CopyError::Empty)?;
+        let _held = self.there().hold(Holders::One).await?;
         let records = match self.there().gather(&plan, &root).await? {
             Gathered::Complete => return Ok(nothing_to_do()),
             Gathered::Done(records) => records,

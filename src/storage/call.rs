@@ -115,6 +115,13 @@ impl Call {
         self.story().requests
     }
 
+    /// Forgets why what was tried failed, before something else is.
+    pub(super) fn forget_refusal(&self) {
+        let mut story = self.story();
+        story.fault = None;
+        story.refusal = None;
+    }
+
     /// For how long a request has been out without an answer.
     pub(super) fn silent_for(&self) -> Option<Duration> {
         match self.story().sent {

@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 
 use super::error::{ErrorKind, Fault};
+use super::versioned::{Expected, Version, not_as_expected};
 use super::{Fetched, Folder, Listed};
 use crate::location::{ByteRange, Location};
 use crate::time::Instant;
@@ -24,7 +25,7 @@ const UNFINISHED: &str = ".gribfs-unfinished-";
     clippy::wildcard_enum_match_arm,
     reason = "a foreign enum: all else is the disk's trouble"
 )]
-fn fault(error: &io::Error) -> Fault {
+pub(super) fn fault(error: &io::Error) -> Fault {
     let kind = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
         io::ErrorKind::PermissionDenied => ErrorKind::Forbidden,
@@ -103,6 +104,7 @@ pub(super) fn read(path: &Path, range: ByteRange, max_bytes: u64) -> Result<Fetc
         bytes: Bytes::from(bytes),
         object_size: Some(size),
         etag: Some(etag(&opened)),
+        number: None,
         modified: Some(modified(&opened)),
     })
 }
@@ -210,34 +212,86 @@ fn entry(path: &Path, metadata: &Metadata) -> Listed {
 /// Writes a file so that its path holds the old bytes or the new ones, never part of them. Makes missing folders. With `settled` it is on
 /// the disk before it has its name: a rename can reach the disk before the bytes do.
 pub(super) fn write(path: &Path, bytes: &[u8], settled: bool) -> Result<(), Fault> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Fault::new(ErrorKind::Local, "not the path of a file"));
-    };
-    let unfinished = folder.join(format!(
-        ".{}{UNFINISHED}{}-{}",
-        name.to_string_lossy(),
-        std::process::id(),
-        COUNT.fetch_add(1, Relaxed)
-    ));
-    // Asked for the folder only where the file shows that it is missing: most files of a store share few folders.
-    let made = match File::create_new(&unfinished) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(folder).and_then(|()| File::create_new(&unfinished))
+    Unfinished::write(path, bytes, settled)?.rename(path)
+}
+
+/// Writes a file if what lies there is what is expected; gives its version.
+pub(super) fn write_if(path: &Path, bytes: &[u8], expected: &Expected) -> Result<Version, Fault> {
+    let unfinished = Unfinished::write(path, bytes, true)?;
+    let written = std::fs::metadata(&unfinished.path).map_err(|error| fault(&error))?;
+    let there = std::fs::metadata(path);
+    match (expected, &there) {
+        (Expected::Nothing, Err(_)) => match std::fs::hard_link(&unfinished.path, path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(not_as_expected(expected, ""));
+            }
+            // A file system that knows no links.
+            Err(_) => unfinished.rename(path)?,
+        },
+        (Expected::This(version), Ok(there)) if version.etag == Some(etag(there)) => {
+            unfinished.rename(path)?;
         }
-        made => made,
-    };
-    let written = made
-        .and_then(|mut file| {
+        (Expected::Nothing | Expected::This(_), Ok(_) | Err(_)) => {
+            return Err(not_as_expected(expected, ""));
+        }
+    }
+    Ok(Version {
+        etag: Some(etag(&written)),
+        number: None,
+    })
+}
+
+/// A file that is written beside its place, and removed if it never gets there.
+struct Unfinished {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // What went wrong before is the failure to tell; what is left has a name that says what it is.
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+}
+
+impl Unfinished {
+    fn write(place: &Path, bytes: &[u8], settled: bool) -> Result<Self, Fault> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
+            return Err(Fault::new(ErrorKind::Local, "not the path of a file"));
+        };
+        let path = folder.join(format!(
+            ".{}{UNFINISHED}{}-{}",
+            name.to_string_lossy(),
+            std::process::id(),
+            COUNT.fetch_add(1, Relaxed)
+        ));
+        // Asked for the folder only where the file shows that it is missing: most files of a store share few folders.
+        let made = match File::create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(folder).and_then(|()| File::create_new(&path))
+            }
+            made => made,
+        };
+        let unfinished = Self {
+            path,
+            renamed: false,
+        };
+        let written = made.and_then(|mut file| {
             file.write_all(bytes)?;
             if settled { file.sync_all() } else { Ok(()) }
-        })
-        .and_then(|()| std::fs::rename(&unfinished, path));
-    written.map_err(|error| {
-        // The first failure is the one to tell; what is left has a name that says what it is.
-        drop(std::fs::remove_file(&unfinished));
-        fault(&error)
-    })
+        });
+        written.map(|()| unfinished).map_err(|error| fault(&error))
+    }
+
+    fn rename(mut self, place: &Path) -> Result<(), Fault> {
+        std::fs::rename(&self.path, place).map_err(|error| fault(&error))?;
+        self.renamed = true;
+        Ok(())
+    }
 }
 
 /// Waits until what was written to the file system of a path is on its disk.
@@ -292,6 +346,26 @@ mod tests {
         write(&path, b"two", false).unwrap();
         assert_ne!(read(&path, range, 100).unwrap().etag, first);
         assert_eq!(children(path.parent().unwrap()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn conditional_writes_leave_what_others_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/a");
+        let first = write_if(&path, b"one", &Expected::Nothing).unwrap();
+        let refused = |expected: &Expected| write_if(&path, b"no", expected).unwrap_err().kind;
+        assert_eq!(refused(&Expected::Nothing), ErrorKind::Changed);
+        let second = write_if(&path, b"two", &Expected::This(first.clone())).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(refused(&Expected::This(first)), ErrorKind::Changed);
+        let read = read(&path, ByteRange::new(0, 3), 100).unwrap();
+        assert_eq!(
+            (&read.bytes[..], read.version()),
+            (&b"two"[..], second.clone())
+        );
+        remove(&path).unwrap();
+        assert_eq!(refused(&Expected::This(second)), ErrorKind::Changed);
+        assert_eq!(children(path.parent().unwrap()).unwrap().len(), 0);
     }
 
     #[test]

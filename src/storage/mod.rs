@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod counters;
 mod error;
+mod hold;
 mod join;
 mod latency;
 mod limit;
@@ -29,6 +30,8 @@ mod remote;
 mod retry;
 mod served;
 mod standing;
+mod upload;
+mod versioned;
 mod wire;
 mod write;
 
@@ -42,10 +45,12 @@ pub use self::addresses::is_link_local;
 pub use self::config::{Environment, StorageConfig};
 pub use self::counters::Counters;
 pub use self::error::{ErrorKind, Operation, StorageError};
+pub use self::hold::{Hold, Holders};
 pub use self::join::{Joined, Joining, join};
 pub use self::mirror::{Mirror, MirrorError};
 pub use self::outlook::{Credentials, credentials};
 pub use self::standing::OriginStatus;
+pub use self::versioned::{Expected, Version};
 
 use self::counters::Tally;
 use self::error::Fault;
@@ -75,6 +80,8 @@ pub struct Fetched {
     /// The object's `ETag` as the server writes it; of files, one made of time, size and inode. None where a mirror answered: its
     /// `ETag`s are others than those of the first place, and storage itself holds it to them.
     pub etag: Option<String>,
+    /// The number of its version, where the service counts them: the generation of Google Cloud Storage.
+    pub(crate) number: Option<String>,
     /// When the object was last written, where known.
     pub modified: Option<Instant>,
 }

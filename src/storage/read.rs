@@ -34,6 +34,7 @@ impl Storage {
                 bytes: Bytes::new(),
                 object_size: None,
                 etag: None,
+                number: None,
                 modified: None,
             });
         }
@@ -81,6 +82,7 @@ impl Storage {
         match self.0.mirror_pins.hold(place, etag) {
             Ok(()) => Ok(Fetched {
                 etag: None,
+                number: None,
                 ..fetched
             }),
             Err(before) => {
@@ -157,6 +159,7 @@ mod tests {
             bytes: Bytes::from_static(bytes),
             object_size,
             etag: None,
+            number: None,
             modified: None,
         };
         let range = ByteRange::new(10, 5);

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
 use object_store::{
-    Attribute, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload,
+    Attribute, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
+    PutPayload, PutResult, UpdateVersion,
 };
 use url::Url;
 
@@ -15,6 +16,8 @@ use super::call::Call;
 use super::error::{ErrorKind, Fault, Operation};
 use super::origins::{self, Bucket, Origin};
 use super::page;
+use super::upload::{self, PARTS_FROM};
+use super::versioned::{Expected, Version, not_as_expected};
 use super::wire::Wire;
 use super::{Fetched, Folder, Listed};
 use crate::location::{ByteRange, Location};
@@ -74,6 +77,7 @@ async fn fetch_from(
         object_size: (!call.story().size_unknown).then_some(meta.size),
         modified: modified(&meta),
         etag: meta.e_tag,
+        number: meta.version,
     })
 }
 
@@ -188,29 +192,93 @@ async fn list_web(wire: Wire, call: &Call, folders: bool) -> Result<Folder, Faul
     Ok(folder)
 }
 
-/// Writes a whole object.
-pub(super) async fn put(origin: Origin, call: &Call, bytes: Bytes) -> Result<(), Fault> {
+/// Writes a whole object; gives its version.
+pub(super) async fn put(origin: Origin, call: &Call, bytes: Bytes) -> Result<Version, Fault> {
+    if bytes.len() <= PARTS_FROM {
+        return put_one(origin, call, bytes, PutMode::Overwrite).await;
+    }
+    let Origin::Bucket(bucket) = origin else {
+        return put_one(origin, call, bytes, PutMode::Overwrite).await;
+    };
+    let path = path_to_write(&bucket, call)?;
+    let mut again = true;
+    loop {
+        let failed = match upload::in_parts(bucket.objects.as_ref(), &path, &bytes).await {
+            Ok(put) => return Ok(version(put)),
+            Err(error) => meaning(&error, call, bucket.anonymous),
+        };
+        // Parts that are not known any more: their completion was sent twice since its answer was lost, or a rule removed them.
+        if failed.kind != ErrorKind::NotFound || !std::mem::take(&mut again) {
+            return Err(failed);
+        }
+        call.forget_refusal();
+    }
+}
+
+/// Writes a whole object if what lies there is what is expected; gives its version.
+pub(super) async fn put_if(
+    origin: Origin,
+    call: &Call,
+    bytes: Bytes,
+    expected: &Expected,
+) -> Result<Version, Fault> {
+    let mode = match expected {
+        Expected::Nothing => PutMode::Create,
+        Expected::This(known) if known.is_unknown() => PutMode::Overwrite,
+        Expected::This(known) => PutMode::Update(UpdateVersion {
+            e_tag: known.etag.clone(),
+            version: known.number.clone(),
+        }),
+    };
+    let is_conditional = !matches!(mode, PutMode::Overwrite);
+    let done = put_one(origin, call, bytes, mode).await;
+    done.map_err(|fault| match fault.kind {
+        ErrorKind::Changed => not_as_expected(expected, &fault.cause),
+        // A version that is gone.
+        ErrorKind::NotFound if is_conditional => not_as_expected(expected, &fault.cause),
+        _ => fault,
+    })
+}
+
+async fn put_one(
+    origin: Origin,
+    call: &Call,
+    bytes: Bytes,
+    mode: PutMode,
+) -> Result<Version, Fault> {
     let payload = PutPayload::from_bytes(bytes);
     let (done, anonymous) = match origin {
         Origin::Bucket(bucket) => {
-            if bucket.anonymous && call.location.scheme() == "gs" {
-                return Err(Fault::new(
-                    ErrorKind::Unsupported,
-                    "writing to gs:// needs credentials",
-                )
-                .advising("set GOOGLE_APPLICATION_CREDENTIALS"));
-            }
-            let path = path_of(call.location.key())?;
-            (bucket.objects.put(&path, payload).await, bucket.anonymous)
+            let path = path_to_write(&bucket, call)?;
+            let done = bucket.objects.put_opts(&path, payload, mode.into()).await;
+            (done, bucket.anonymous)
         }
         Origin::Web(wire) => {
             let store = origins::web(call.location.origin(), wire)?;
             let path = Path::from_url_path(call.location.key()).map_err(|error| bad_key(&error))?;
-            (store.put(&path, payload).await, true)
+            (store.put_opts(&path, payload, mode.into()).await, true)
         }
     };
-    done.map(|_| ())
+    done.map(version)
         .map_err(|error| meaning(&error, call, anonymous))
+}
+
+fn version(put: PutResult) -> Version {
+    Version {
+        etag: put.e_tag,
+        number: put.version,
+    }
+}
+
+/// The path of an object that is to be written.
+fn path_to_write(bucket: &Bucket, call: &Call) -> Result<Path, Fault> {
+    if bucket.anonymous && call.location.scheme() == "gs" {
+        return Err(
+            Fault::new(ErrorKind::Unsupported, "writing to gs:// needs credentials")
+                .advising("set GOOGLE_APPLICATION_CREDENTIALS"),
+        );
+    }
+    path_of(call.location.key())
 }
 
 /// Removes an object.
@@ -246,6 +314,9 @@ fn meaning(error: &object_store::Error, call: &Call, anonymous: bool) -> Fault {
         410 => ErrorKind::NotFound,
         401 | 403 => ErrorKind::Forbidden,
         412 => ErrorKind::Changed,
+        // Conditional writes: what Azure says of a name that is taken, S3 of two at once, others instead of 412.
+        409 | 304 if call.operation == Operation::Write => ErrorKind::Changed,
+        501 => ErrorKind::Unsupported,
         416 => ErrorKind::Truncated,
         // S3 answers stale or garbled credentials with 400.
         400 if words.contains("Token") || words.contains("Authorization") => ErrorKind::Forbidden,
@@ -277,7 +348,9 @@ fn kind_of(error: &object_store::Error) -> ErrorKind {
     match error {
         Error::NotFound { .. } => ErrorKind::NotFound,
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ErrorKind::Forbidden,
-        Error::Precondition { .. } | Error::NotModified { .. } => ErrorKind::Changed,
+        Error::Precondition { .. } | Error::NotModified { .. } | Error::AlreadyExists { .. } => {
+            ErrorKind::Changed
+        }
         Error::NotSupported { .. } | Error::NotImplemented { .. } | Error::InvalidPath { .. } => {
             ErrorKind::Unsupported
         }

@@ -57,11 +57,7 @@ impl Storage {
         if known == named || !is_region(&named) {
             return Err(failed);
         }
-        {
-            let mut story = call.story();
-            story.fault = None;
-            story.refusal = None;
-        }
+        call.forget_refusal();
         work(self.origin(&call.location, Some(&named))?).await
     }
 

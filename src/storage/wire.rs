@@ -127,7 +127,10 @@ impl Wire {
     ) -> Result<HttpResponse, Setback> {
         let stall = self.common.stall_timeout;
         let upload_bytes = u64::try_from(request.body().content_length()).unwrap_or(u64::MAX);
-        let upload = Duration::from_secs(upload_bytes / UPLOAD_BYTES_PER_SECOND);
+        let mut upload = Duration::from_secs(upload_bytes / UPLOAD_BYTES_PER_SECOND);
+        if let Some(call) = call.filter(|_| puts_together(&request)) {
+            upload = call.deadline.saturating_duration_since(Instant::now());
+        }
         let method = request.method().clone();
         let sent = Instant::now();
         if let Some(call) = call {
@@ -334,7 +337,9 @@ impl Wire {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
-        if throttled || status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+        // What a server does not know it will not know later either.
+        let passes = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
+        if throttled || passes || status == StatusCode::REQUEST_TIMEOUT {
             return Err(Setback {
                 throttled,
                 retry_after,
@@ -474,6 +479,18 @@ fn finally(fault: Fault) -> Setback {
         attempts: 1,
         throttled: false,
         retry_after: None,
+    }
+}
+
+/// Whether a request makes an object of the parts that were sent: that takes the service a while, and done is done.
+fn puts_together(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    match *request.method() {
+        // S3 and Google Cloud Storage.
+        Method::POST => query.contains("uploadId="),
+        // Azure.
+        Method::PUT => query.contains("comp=blocklist"),
+        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::call::Call;
+use super::config::StorageConfig;
 use super::error::{ErrorKind, Operation, StorageError};
 use super::served::file_path;
 use super::{Storage, local, remote};
@@ -20,10 +21,17 @@ enum Settled {
 /// Slowest line on which a write may take longer than the timeout of a read.
 const WRITE_BYTES_PER_SECOND: u64 = 256 << 10;
 /// Most of an answer to a write that is read.
-const ANSWER_BYTES: u64 = 1 << 20;
+pub(super) const ANSWER_BYTES: u64 = 1 << 20;
+
+/// How long a write may take.
+pub(super) fn timeout(config: &StorageConfig, size: usize) -> Duration {
+    let size = u64::try_from(size).unwrap_or(u64::MAX);
+    config.timeout + Duration::from_secs(size / WRITE_BYTES_PER_SECOND)
+}
 
 impl Storage {
-    /// Writes a whole object so that readers see the old one or the new one: files by rename, objects by one PUT.
+    /// Writes a whole object so that readers see the old one or the new one: files by rename, objects by one
+    /// PUT, or in parts that are put together at the end.
     ///
     /// # Errors
     /// [`StorageError`]; [`ErrorKind::Unsupported`] for `gs://` without credentials.
@@ -50,8 +58,7 @@ impl Storage {
         bytes: Bytes,
         settled: Settled,
     ) -> Result<(), StorageError> {
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let timeout = self.0.config.timeout + Duration::from_secs(size / WRITE_BYTES_PER_SECOND);
+        let timeout = timeout(&self.0.config, bytes.len());
         let call = Call::new(Operation::Write, location, timeout, ANSWER_BYTES);
         self.count(call.run(async {
             if let Some(path) = file_path(location)? {
@@ -60,6 +67,7 @@ impl Storage {
             }
             self.on_origin(&call, |origin| remote::put(origin, &call, bytes.clone()))
                 .await
+                .map(|_version| ())
         }))
         .await
     }

@@ -1,4 +1,4 @@
-"""A bucket of S3 in memory, on loopback: GET (with ranges), PUT, DELETE and listings, and a record of what was asked.
+"""A bucket of S3 in memory, on loopback: GET (with ranges), PUT (with conditions), DELETE and listings, and a record of what was asked.
 
     with S3() as s3:
         gribfs("copy", table, "s3://bucket/a.zarr", "--dest-endpoint-url", s3.url, env=s3.env)
@@ -52,10 +52,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except Exception:
             self.send(503)
             return
-        if self.headers.get("If-None-Match") == "*" and key in home.objects:
-            self.send(412)
-            return
-        home.objects[key] = body
+        with home.lock:
+            there, only = home.objects.get(key), self.headers.get("If-Match")
+            if self.headers.get("If-None-Match") == "*" and there is not None or only and (there is None or etag(there) != only):
+                self.send(412)
+                return
+            home.objects[key] = body
         self.send(200, ETag=etag(body))
 
     def do_DELETE(self):
@@ -106,6 +108,7 @@ class Listener(http.server.ThreadingHTTPServer):
 class S3:
     def __init__(self):
         self.objects, self.requests, self.signed, self.before_put = {}, [], [], None
+        self.lock = threading.Lock()
 
     def __enter__(self):
         self.server = Listener(("127.0.0.1", 0), Handler)

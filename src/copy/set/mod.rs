@@ -37,7 +37,7 @@ use super::split::{Begun, Gathered, sum};
 use super::state::State;
 use crate::dataset::BoundingBox;
 use crate::refs::{Kind, RefSet, Target};
-use crate::storage::Storage;
+use crate::storage::{Holders, Storage};
 use crate::store::RefReader;
 use crate::zarr::Format;
 use crate::zarr::metadata::ARRAY;
@@ -154,7 +154,13 @@ impl SetCopy {
             .ok_or(CopyError::Empty)?;
         let again = self.settings.resume.then_some(&root);
         let there = self.there();
-        let (state, existing) = match self.settings.parts {
+        let _held = there
+            .hold(match self.settings.parts {
+                Parts::Whole | Parts::Finish => Holders::One,
+                Parts::One(_) => Holders::Several,
+            })
+            .await?;
+        let (mut state, existing) = match self.settings.parts {
             Parts::Whole => match there.look(plan, None, false).await? {
                 Found::Begun(state) => (state, there.files(Company::None).await?.chunks),
                 Found::Store => {
@@ -169,13 +175,10 @@ impl SetCopy {
                 Begun::Part(state, _) if state.finished && state.missing.is_empty() => {
                     return Ok(nothing_to_do());
                 }
-                Begun::Part(state, existing) => (
-                    State {
-                        finished: false,
-                        ..*state
-                    },
-                    existing,
-                ),
+                Begun::Part(mut state, existing) => {
+                    state.finished = false;
+                    (*state, existing)
+                }
             },
             Parts::Finish => {
                 let records = match there.gather(&plan, &root).await? {
@@ -247,6 +250,10 @@ impl SetCopy {
         report.missing = missing(&state);
         report.arrays = all.1.len() as u64;
         self.storage.settle(there.place).await?;
+        if state.is_ours() {
+            // Nobody else has gone on with it meanwhile.
+            state.write(&self.storage, there.place).await?;
+        }
         for (name, bytes) in self.documents(all, &report.missing) {
             let place = there.place.with_suffix(&format!("/{name}"));
             self.storage.put(&place, bytes).await?;
@@ -254,8 +261,7 @@ impl SetCopy {
         if state.missing.is_empty() {
             State::remove(&self.storage, there.place).await?;
         } else {
-            state.finished = true;
-            state.write(&self.storage, there.place).await?;
+            state.finish(&self.storage, there.place).await?;
         }
         Ok(())
     }

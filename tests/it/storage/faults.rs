@@ -245,6 +245,7 @@ fn kinds_of(fault: &Fault) -> Option<&'static [ErrorKind]> {
         | Fault::UnknownSize
         | Fault::OtherETag
         | Fault::NoETag
+        | Fault::LostAnswer
         | Fault::Flip(_) => panic!("{fault:?} is not in the list"),
     })
 }

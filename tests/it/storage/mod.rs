@@ -7,6 +7,7 @@ mod mirrors;
 mod origins;
 mod proxy;
 mod reads;
+mod writes;
 
 use std::path::Path;
 use std::time::Duration;

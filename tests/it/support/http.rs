@@ -8,9 +8,11 @@
 //! assert_eq!(server.requests().len(), 3);            // method, path, range of each
 //! ```
 //!
-//! A thread per connection, keep-alive, no dependencies. It also answers what object stores are asked: PUT, S3's
+//! A thread per connection, keep-alive, no dependencies. It also answers what object stores are asked: writes (`uploads`), S3's
 //! `?list-type=2` (bucket = first segment of the path, pages of [`PAGE`] keys), and PROPFIND after
 //! [`TestServer::allow_webdav`]. Dropping it ends all connections.
+
+mod uploads;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -77,6 +79,8 @@ pub(crate) enum Fault {
     NoETag,
     /// The right length, but the byte at this offset of the body is changed.
     Flip(usize),
+    /// What is asked is done, but the connection is cut instead of an answer: a write.
+    LostAnswer,
     /// Status 200 and a web page.
     Page,
     /// A redirect to this path or URL.
@@ -115,6 +119,7 @@ pub(crate) struct TestServer {
 #[derive(Default)]
 struct Shared {
     objects: Mutex<BTreeMap<String, Arc<Object>>>,
+    uploads: Mutex<HashMap<String, uploads::Parts>>,
     faults: Mutex<HashMap<String, VecDeque<Times>>>,
     seen: Mutex<Vec<Seen>>,
     connections: Mutex<Vec<TcpStream>>,
@@ -265,12 +270,18 @@ impl Drop for TestServer {
 }
 
 impl Shared {
-    fn put(&self, path: &str, bytes: Vec<u8>) {
+    /// Stores an object; gives its `ETag`.
+    fn put(&self, path: &str, bytes: Vec<u8>) -> String {
         let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         });
         let etag = format!("\"{hash:016x}\"");
-        lock(&self.objects).insert(path.to_owned(), Arc::new(Object { bytes, etag }));
+        let object = Object {
+            bytes,
+            etag: etag.clone(),
+        };
+        lock(&self.objects).insert(path.to_owned(), Arc::new(object));
+        etag
     }
 
     fn fault_of(&self, path: &str) -> Option<Fault> {
@@ -363,10 +374,7 @@ impl Shared {
         match request.method.as_str() {
             "GET" if request.query.contains("list-type=2") => self.list_s3(request, stream),
             "GET" | "HEAD" => self.get(request, fault.as_ref(), stream),
-            "PUT" => {
-                self.put(&request.path, request.body.clone());
-                send(stream, 200, &["ETag: \"put\"".to_owned()], b"")
-            }
+            "PUT" | "POST" | "DELETE" => self.write(request, fault.as_ref(), stream),
             "PROPFIND" if self.webdav.load(Ordering::SeqCst) => self.list_webdav(request, stream),
             _ => send(stream, 405, &[], b""),
         }
