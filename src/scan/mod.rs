@@ -15,6 +15,7 @@ mod buckets;
 mod builder;
 mod compact;
 mod expected;
+mod extend;
 mod file;
 mod folder;
 mod follow;

@@ -1,15 +1,14 @@
 //! Tables on disk or in storage: one `.parquet` file, or a directory of one `<run>.parquet` per run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 
-use super::builder::complete_runs;
 use super::compact::{encode, read_manifest, tables_of, write_manifest};
+use super::extend::save_file;
 use super::folder::{SUFFIX, file_in, file_of, name_of, with_slash};
-
 use crate::grib::naming::name_array;
 use crate::location::{ByteRange, Location};
 use crate::storage::{ErrorKind, Short, Storage, StorageError};
@@ -23,6 +22,11 @@ use crate::time::Instant;
 
 /// Tables of a directory that are read at once.
 const FILES_AT_ONCE: usize = 64;
+/// A file from its first byte to its last.
+pub(super) const WHOLE: ByteRange = ByteRange {
+    offset: 0,
+    length: None,
+};
 
 /// What a save did.
 #[derive(Clone, Debug, Default)]
@@ -171,11 +175,7 @@ pub(super) async fn names_in(
 
 /// All bytes of a file.
 pub(super) async fn whole(location: &Location, storage: &Storage) -> Result<Bytes, SaveError> {
-    let range = ByteRange {
-        offset: 0,
-        length: None,
-    };
-    Ok(storage.get(location, range, Short::Refuse).await?.bytes)
+    Ok(storage.get(location, WHOLE, Short::Refuse).await?.bytes)
 }
 
 pub(super) async fn load_file(location: &Location, storage: &Storage) -> Result<Table, SaveError> {
@@ -266,35 +266,6 @@ pub(super) fn make_directory(path: &Path) -> Result<(), SaveError> {
     })
 }
 
-async fn save_file(
-    new: Table,
-    file: &Location,
-    storage: &Storage,
-    saved: &mut Saved,
-) -> Result<(), SaveError> {
-    let wrong = |error| SaveError::Table {
-        location: file.clone(),
-        error,
-    };
-    let existing = match whole(file, storage).await {
-        Ok(found) => Some(found),
-        Err(SaveError::Storage(error)) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let table = match existing.clone() {
-        Some(bytes) => extend(read(bytes).map_err(wrong)?, new).map_err(wrong)?,
-        None => new,
-    };
-    let bytes = encode(&table, file)?;
-    if existing.is_some_and(|existing| existing.as_ref() == bytes.as_slice()) {
-        saved.unchanged += 1;
-        return Ok(());
-    }
-    saved.files += 1;
-    saved.bytes += bytes.len() as u64;
-    put(file, bytes, storage).await
-}
-
 /// Writes a table in place of whatever is there.
 pub(super) async fn write_table(
     table: &Table,
@@ -316,36 +287,6 @@ pub(super) async fn put(
         }),
         None => Ok(storage.put(file, Bytes::from(bytes)).await?),
     }
-}
-
-/// An older table with the rows of a newer one: what the newer says of a file replaces what the older said of it.
-fn extend(mut older: Table, newer: Table) -> Result<Table, TableError> {
-    let again: HashSet<&Location> = newer
-        .objects
-        .iter()
-        .map(|object| &object.location)
-        .collect();
-    let replaced: Vec<bool> = older
-        .objects
-        .iter()
-        .map(|object| again.contains(&object.location))
-        .collect();
-    older
-        .rows
-        .retain(|row| !replaced.get(row.object as usize).copied().unwrap_or(false));
-    if older.rows.is_empty() {
-        return Ok(newer);
-    }
-    // A run that the newer table does not call complete is not, whatever the older one said.
-    let incomplete: HashSet<Instant> = newer
-        .rows
-        .iter()
-        .map(|row| row.reference)
-        .filter(|run| !newer.complete_runs.contains(run))
-        .collect();
-    let mut merged = merge(vec![older, newer])?;
-    merged.complete_runs = complete_runs(&merged, &incomplete);
-    Ok(merged)
 }
 
 /// A table's rows as one table per file of the directory.

@@ -73,6 +73,19 @@ fn hold(path: &Path, holders: Holders) -> Result<Option<Hold>, Fault> {
     }
 }
 
+/// Holds a file that is about to be replaced, once nobody else does; nothing if it is not there or cannot be held.
+#[cfg(unix)]
+pub(super) fn of_file(path: &Path) -> Option<std::fs::File> {
+    let file = std::fs::File::open(path).ok()?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).ok()?;
+    Some(file)
+}
+
+#[cfg(not(unix))]
+pub(super) fn of_file(_path: &Path) -> Option<std::fs::File> {
+    None
+}
+
 #[cfg(not(unix))]
 fn hold(path: &Path, _holders: Holders) -> Result<Option<Hold>, Fault> {
     std::fs::create_dir_all(path).map_err(|error| local::fault(&error))?;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::error::{ErrorKind, Fault};
 use super::versioned::{Expected, Version, not_as_expected};
-use super::{Fetched, Folder, Listed};
+use super::{Fetched, Folder, Listed, hold};
 use crate::location::{ByteRange, Location};
 use crate::time::Instant;
 
@@ -219,6 +219,8 @@ pub(super) fn write(path: &Path, bytes: &[u8], settled: bool) -> Result<(), Faul
 pub(super) fn write_if(path: &Path, bytes: &[u8], expected: &Expected) -> Result<Version, Fault> {
     let unfinished = Unfinished::write(path, bytes, true)?;
     let written = std::fs::metadata(&unfinished.path).map_err(|error| fault(&error))?;
+    // Whoever comes between the look and the rename waits here, and finds another file then.
+    let _held = hold::of_file(path);
     let there = std::fs::metadata(path);
     match (expected, &there) {
         (Expected::Nothing, Err(_)) => match std::fs::hard_link(&unfinished.path, path) {

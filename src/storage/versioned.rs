@@ -2,7 +2,7 @@
 //!
 //! `put_if(place, bytes, Expected::Nothing)` makes an object that is not there, `Expected::This(version)` replaces that version of it; where
 //! somebody else was first, the error is [`ErrorKind::Changed`] and nothing was written. S3 and Azure compare `ETag`s, Google Cloud Storage
-//! generations; on disk a new file is linked to its name, and an old one is looked at before the rename, which is two steps. Web servers, and
+//! generations; on disk a new file is linked to its name, and an old one is held by `flock(2)` while it is looked at and replaced. Web servers, and
 //! buckets of servers that do not know conditions, write whatever is there.
 
 use bytes::Bytes;

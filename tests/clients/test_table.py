@@ -1,7 +1,14 @@
 """The table as other programs read it: pandas, Polars and DuckDB find a message by self-explaining columns, and ecCodes finds it there."""
 
+import io
+import subprocess
+
+import conftest
 import eccodes
+import oracle
+import pandas
 import pytest
+import s3
 from conftest import ARCHIVE
 
 GEFS = ARCHIVE / "gefs.20261122"
@@ -39,7 +46,6 @@ def holds(row):
 
 
 def test_pandas(table):
-    pandas = pytest.importorskip("pandas", exc_type=ImportError)
     pytest.importorskip("pyarrow", exc_type=ImportError)
     frame = pandas.read_parquet(table)
     wanted = frame[(frame.varname == "t2m") & (frame.number == 2) & (frame.step == pandas.Timedelta(hours=6))]
@@ -54,7 +60,6 @@ def test_pandas(table):
 
 
 def test_pandas_reads_only_what_is_asked_for(table):
-    pandas = pytest.importorskip("pandas", exc_type=ImportError)
     pytest.importorskip("pyarrow", exc_type=ImportError)
     frame = pandas.read_parquet(table, filters=[("varname", "==", "t2m")], columns=["uri", "offset", "length", "number"])
     assert len(frame) == 9 and frame.columns.tolist() == ["uri", "offset", "length", "number"]
@@ -80,3 +85,21 @@ def test_duckdb(table):
     assert str(row["time"]) == "2026-11-22 00:00:00" and str(row["valid_time"]) == "2026-11-22 06:00:00"
     holds(row)
     assert duckdb.sql(f"select count(*) from '{table}' where status = 'placed'").fetchall()[0][0] > 10
+
+
+@pytest.mark.parametrize("place", ["a directory", "a file", "a bucket"])
+def test_processes_that_index_files_of_one_run_at_once_lose_nothing(gribfs, tmp_path, place):
+    """Each reads what is there and adds to it; without care the last one to write would be the only one."""
+    files = sorted(oracle.grib_files(GEFS))[:12]
+    gribfs("index", *files, "-o", tmp_path / "alone.parquet")
+    with s3.S3() as bucket:
+        places = {"a directory": tmp_path / "table", "a file": tmp_path / "table.parquet", "a bucket": "s3://results/table.parquet"}
+        command = [conftest.PROGRAM, "index", "-o", places[place], "--endpoint-url", bucket.url]
+        processes = [subprocess.Popen([str(word) for word in (*command, file)], env=bucket.env, stdout=subprocess.DEVNULL) for file in files]
+        assert [process.wait(timeout=60) for process in processes] == [0] * len(files)
+        made = {"a directory": lambda: next((tmp_path / "table").glob("*.parquet")), "a file": lambda: places["a file"],
+                "a bucket": lambda: io.BytesIO(bucket.objects["table.parquet"])}
+        rows = pandas.read_parquet(made[place]())
+    columns = ["uri", "offset", "length", "varname", "number"]
+    alone = pandas.read_parquet(tmp_path / "alone.parquet")[columns]
+    assert sorted(map(tuple, rows[columns].astype(str).values)) == sorted(map(tuple, alone.astype(str).values))
