@@ -1,6 +1,7 @@
-//! Files read and written at a place of their own, on each system: `read_exact_at` and `write_all_at` of Unix, and the same on Windows.
+//! What the standard library does not have of files on each system: reads and writes at a place of their own, locks between processes.
 //!
-//! The standard library has the two on Unix only; on Windows it has the single reads and writes that they are made of.
+//! It has `read_exact_at` and `write_all_at` on Unix only (on Windows the single reads and writes that they are made of), and locks from Rust
+//! 1.89 on.
 
 use std::fs::File;
 use std::io;
@@ -18,6 +19,41 @@ pub trait At {
     /// # Errors
     /// What the system says; then part of them may be written.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+}
+
+/// How a file is locked, or a folder: by `flock(2)`, until it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Alone, once nobody else has it.
+    Wait,
+    /// Alone, or [`io::ErrorKind::WouldBlock`].
+    AtOnce,
+    /// With others that share it, or [`io::ErrorKind::WouldBlock`].
+    Shared,
+}
+
+/// Locks a file or a folder against other processes, and against other openings in this one, until it is closed.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`]; [`io::ErrorKind::Unsupported`] elsewhere than on Unix; what the system says of file systems without locks.
+#[cfg(unix)]
+pub fn lock(file: &File, lock: Lock) -> io::Result<()> {
+    use rustix::fs::FlockOperation;
+    let operation = match lock {
+        Lock::Wait => FlockOperation::LockExclusive,
+        Lock::AtOnce => FlockOperation::NonBlockingLockExclusive,
+        Lock::Shared => FlockOperation::NonBlockingLockShared,
+    };
+    Ok(rustix::fs::flock(file, operation)?)
+}
+
+/// There are no locks here.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`].
+#[cfg(not(unix))]
+pub fn lock(_file: &File, _lock: Lock) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]

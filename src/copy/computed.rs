@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::block::Assembly;
-use super::engine::{Body, Engine, Open, UNIT, lock, on_a_thread};
+use super::engine::{Engine, UNIT, on_a_thread};
 use super::kept::{Duty, Place};
 use super::layout::Fields;
+use super::open::{self, Body, Open};
 use super::plan::Block;
 use super::recipe::Recipe;
 use super::report::{CopyError, CopyProgress};
 use super::round::{Rounding, round};
 use super::statistic::Statistic;
 use crate::store::BulkField;
+use crate::sync::lock;
 
 /// A tile of a computed block.
 #[derive(Clone)]
@@ -167,7 +169,7 @@ impl Engine {
         let Some(old) = self.old_tile(target, key).await? else {
             return Ok(());
         };
-        let old = super::engine::values(&old);
+        let old = open::values(&old);
         for slot in &block.carried {
             let range = slot * fields.tile_points()..(slot + 1) * fields.tile_points();
             if let (Some(own), Some(old)) = (values.get_mut(range.clone()), old.get(range)) {

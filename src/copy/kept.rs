@@ -13,9 +13,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::block::nameless;
-use super::engine::lock;
 use crate::dataset::archive::RowId;
 use crate::files::At as _;
+use crate::sync::lock;
 
 /// Where a field waits, or why it did not come.
 type Outcome = Option<Result<Place, String>>;

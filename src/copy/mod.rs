@@ -26,6 +26,7 @@ mod engine;
 mod job;
 mod kept;
 mod layout;
+mod open;
 mod parts;
 mod plan;
 mod recipe;

@@ -17,6 +17,7 @@ use crate::dataset::archive::RowId;
 use crate::dataset::cells::CellKey;
 use crate::dataset::intervals::Interval;
 use crate::slices::StoreView;
+use crate::sync::lock;
 use crate::time::step_text;
 use crate::zarr::key::chunk_positions;
 
@@ -286,7 +287,7 @@ impl Recipe {
                 let strip = from..(from + STRIP).min(points);
                 for (term, values) in output.terms.iter().zip(&mut members) {
                     let read = |input, values: &mut Vec<f32>| {
-                        super::engine::lock(assembly).read(tile, input, strip.clone(), values)
+                        lock(assembly).read(tile, input, strip.clone(), values)
                     };
                     read(term.input, values)?;
                     if let Some(input) = term.less {

@@ -3,6 +3,8 @@
 //! Advisory, by `flock(2)` on the folder itself, so nothing lies there for it. Places that cannot be locked (buckets, some network file
 //! systems, other systems than Unix) are held by nobody and by everybody.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use super::Storage;
@@ -11,6 +13,7 @@ use super::error::{Fault, Operation, StorageError};
 use super::local;
 use super::served::file_path;
 use super::write;
+use crate::files::{Lock, lock};
 use crate::location::Location;
 
 /// With whom a folder is held.
@@ -26,7 +29,7 @@ pub enum Holders {
 #[derive(Debug)]
 pub struct Hold {
     /// The open folder.
-    _folder: Option<std::fs::File>,
+    _folder: Option<File>,
 }
 
 impl Storage {
@@ -51,45 +54,31 @@ impl Storage {
     }
 }
 
-#[cfg(unix)]
 fn hold(path: &Path, holders: Holders) -> Result<Option<Hold>, Fault> {
-    use rustix::fs::{FlockOperation, flock};
-
     std::fs::create_dir_all(path).map_err(|error| local::fault(&error))?;
-    let folder = std::fs::File::open(path).map_err(|error| local::fault(&error))?;
-    let operation = match holders {
-        Holders::One => FlockOperation::NonBlockingLockExclusive,
-        Holders::Several => FlockOperation::NonBlockingLockShared,
+    let wanted = match holders {
+        Holders::One => Lock::AtOnce,
+        Holders::Several => Lock::Shared,
     };
-    match flock(&folder, operation) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+    // Where a folder cannot be opened, that is Windows.
+    let locked = File::open(path).and_then(|folder| lock(&folder, wanted).map(|()| folder));
+    match locked {
+        Ok(folder) => Ok(Some(Hold {
+            _folder: Some(folder),
+        })),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => {
             tracing::debug!(path = %path.display(), %error, "the folder cannot be locked");
             Ok(Some(Hold { _folder: None }))
         }
-        Ok(()) => Ok(Some(Hold {
-            _folder: Some(folder),
-        })),
     }
 }
 
 /// Holds a file that is about to be replaced, once nobody else does; nothing if it is not there or cannot be held.
-#[cfg(unix)]
-pub(super) fn of_file(path: &Path) -> Option<std::fs::File> {
-    let file = std::fs::File::open(path).ok()?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).ok()?;
+pub(super) fn of_file(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    lock(&file, Lock::Wait).ok()?;
     Some(file)
-}
-
-#[cfg(not(unix))]
-pub(super) fn of_file(_path: &Path) -> Option<std::fs::File> {
-    None
-}
-
-#[cfg(not(unix))]
-fn hold(path: &Path, _holders: Holders) -> Result<Option<Hold>, Fault> {
-    std::fs::create_dir_all(path).map_err(|error| local::fault(&error))?;
-    Ok(Some(Hold { _folder: None }))
 }
 
 #[cfg(all(test, unix))]

@@ -24,7 +24,7 @@ const HOUSE: &[Rule] = &[
     // core: pure, synchronous, no I/O
     ("time", &[], &["chrono"]),
     ("location", &[], &[]),
-    ("files", &[], &[]),
+    ("files", &[], &["rustix"]),
     ("sync", &[], &[]),
     ("zarr", &[], &[]),
     ("picture", &[], &["colorous", "embedded_graphics", "png"]),
@@ -45,7 +45,7 @@ const HOUSE: &[Rule] = &[
     // services: async, they move bytes
     (
         "storage",
-        &["time", "location"],
+        &["time", "location", "files"],
         &[
             "chrono",
             "object_store",
@@ -78,7 +78,8 @@ const HOUSE: &[Rule] = &[
     (
         "copy",
         &[
-            "time", "location", "files", "zarr", "refs", "dataset", "slices", "storage", "store",
+            "time", "location", "files", "sync", "zarr", "refs", "dataset", "slices", "storage",
+            "store",
         ],
         &["blosc_src", "tokio"],
     ),

@@ -11,7 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 
-use super::super::engine::{lock, on_a_thread};
+use super::super::engine::on_a_thread;
 use super::super::layout::LayoutError;
 use super::super::report::{CopyError, CopyProgress};
 use super::super::settings::{CopySettings, Parts};
@@ -23,6 +23,7 @@ use super::plan::{Recoded, SetArray, bytes_of};
 use crate::refs::Target;
 use crate::storage::Storage;
 use crate::store::{RefKey, RefReadError, RefReader};
+use crate::sync::lock;
 use crate::zarr::key::chunk_positions;
 
 /// Pieces of work under way at once.

@@ -14,7 +14,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::system::{HAS_LOCKS, Lock, lock, make_private, objection, private_files};
+use super::system::{HAS_LOCKS, make_private, objection, private_files};
+use crate::files::{Lock, lock};
 
 /// Name of the folder, with the number of the layout.
 const NAME: &str = "gribfs-messages-1";

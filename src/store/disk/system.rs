@@ -2,37 +2,12 @@
 //!
 //! Elsewhere than on Unix there are no locks (the standard library has them from Rust 1.89 on), and so no disk cache: opening one says so.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
 /// Whether processes can share a folder here.
 pub(super) const HAS_LOCKS: bool = cfg!(unix);
-
-/// How a lock is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lock {
-    /// Waits until it can be had.
-    Wait,
-    /// [`io::ErrorKind::WouldBlock`] if somebody else has it.
-    AtOnce,
-}
-
-/// Locks a file against all other processes until it is closed.
-#[cfg(unix)]
-pub(super) fn lock(file: &File, lock: Lock) -> io::Result<()> {
-    use rustix::fs::FlockOperation;
-    let operation = match lock {
-        Lock::Wait => FlockOperation::LockExclusive,
-        Lock::AtOnce => FlockOperation::NonBlockingLockExclusive,
-    };
-    Ok(rustix::fs::flock(file, operation)?)
-}
-
-#[cfg(not(unix))]
-pub(super) fn lock(_file: &File, _lock: Lock) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
 
 /// Bytes of the disk that a path lies on, and those of them that are free for this user.
 #[cfg(unix)]
