@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::codec::{Codec, Encoder};
 use super::derive::{DEACCUMULATED, ENSEMBLE_MEMBERS};
-use super::layout::{Fields, Layout, Target, element_of};
+use super::fields::Fields;
+use super::layout::{Layout, Target, element_of};
 use super::report::CopyError;
 use super::round::{ROUNDED, ROUNDED_TO_PACKING};
 use crate::location::Location;

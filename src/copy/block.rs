@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::layout::Fields;
+use super::fields::Fields;
 use crate::files::At as _;
 
 /// Values of no message, and of what lies behind the edge of the grid.

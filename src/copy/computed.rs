@@ -7,8 +7,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::block::Assembly;
 use super::engine::{Engine, UNIT, on_a_thread};
+use super::fields::Fields;
 use super::kept::{Duty, Place};
-use super::layout::Fields;
 use super::open::{self, Body, Open};
 use super::plan::Block;
 use super::recipe::Recipe;

@@ -9,7 +9,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::layout::{LayoutError, face_axes};
+use super::fields::face_axes;
+use super::layout::LayoutError;
 use super::settings::CopySettings;
 use super::statistic::Statistic;
 use crate::dataset::CellState;

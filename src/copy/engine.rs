@@ -8,8 +8,9 @@ use futures::StreamExt as _;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::fields::Fields;
 use super::kept::Kept;
-use super::layout::{Fields, Layout, Target};
+use super::layout::{Layout, Target};
 use super::open::{Open, cell_name};
 use super::plan::{self, Batch, Block, Limits, held};
 use super::report::{CopyError, CopyProgress};

@@ -23,6 +23,7 @@ mod derive;
 mod destination;
 mod documents;
 mod engine;
+mod fields;
 mod job;
 mod kept;
 mod layout;

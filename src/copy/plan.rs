@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::fields::Fields;
 use super::kept::{Duty, Kept, Promise};
-use super::layout::{Fields, Layout};
+use super::layout::Layout;
 use super::recipe::{self, Recipe};
 use crate::dataset::CellState;
 use crate::dataset::archive::RowId;

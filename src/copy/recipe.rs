@@ -9,7 +9,8 @@ use std::io;
 
 use super::block::Assembly;
 use super::derive::Deaccumulate;
-use super::layout::{Cell, Fields, Layout};
+use super::fields::{Cell, Fields};
+use super::layout::Layout;
 use super::plan::Block;
 use super::statistic::{Statistic, summarise};
 use crate::dataset::CellState;
