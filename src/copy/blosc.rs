@@ -52,7 +52,7 @@ pub(super) fn compress(values: &[u8], item_bytes: usize, level: u8) -> Result<Ve
 }
 
 /// Decompresses a buffer that must hold exactly `bytes` bytes of values.
-pub(super) fn decompress(file: &[u8], bytes: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn decompress(file: &[u8], bytes: usize) -> Result<Vec<u8>, String> {
     let mut held = 0_usize;
     #[expect(
         unsafe_code,

@@ -40,6 +40,7 @@ mod split;
 mod state;
 mod statistic;
 
+pub(crate) use blosc::decompress as decompress_blosc;
 pub use codec::{Codec, CodecError};
 pub use derive::Deaccumulate;
 pub use job::Copy;
@@ -49,5 +50,6 @@ pub use report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
 pub use round::{Rounding, RoundingError};
 pub use set::{SetChoice, SetCopy};
 pub use settings::{CopySettings, Lengths, Parts, lengths};
+pub(crate) use shard::{Parts as ShardParts, read_index as read_shard_index};
 pub use state::STATE;
 pub use statistic::{Comparison, Statistic, StatisticError, statistics};

@@ -11,7 +11,7 @@ const CHECKSUM: usize = 4;
 
 /// Where the inner chunks of a shard lie in its values.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     shard: &'a [usize],
     inner: &'a [usize],
     item_bytes: usize,
@@ -19,7 +19,7 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// Of a shard and inner chunks with these lengths; each axis of the shard holds whole chunks.
-    pub(super) const fn new(shard: &'a [usize], inner: &'a [usize], item_bytes: usize) -> Self {
+    pub(crate) const fn new(shard: &'a [usize], inner: &'a [usize], item_bytes: usize) -> Self {
         Self {
             shard,
             inner,
@@ -28,7 +28,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Count of inner chunks.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         let axes = self.shard.iter().zip(self.inner);
         axes.map(|(shard, inner)| shard / inner).product()
     }
@@ -79,7 +79,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Copies an inner chunk into the values of a shard.
-    pub(super) fn put(&self, number: usize, part: &[u8], values: &mut [u8]) {
+    pub(crate) fn put(&self, number: usize, part: &[u8], values: &mut [u8]) {
         self.runs(number, &mut |to, from| {
             if let (Some(from), Some(to)) = (part.get(from), values.get_mut(to)) {
                 to.copy_from_slice(from);
@@ -122,7 +122,7 @@ impl Writer {
 }
 
 /// Where the chunks of a shard lie; `None` for empty ones.
-pub(super) fn read_index(file: &[u8], chunks: usize) -> Result<Vec<Option<Range<usize>>>, String> {
+pub(crate) fn read_index(file: &[u8], chunks: usize) -> Result<Vec<Option<Range<usize>>>, String> {
     let damaged = || "the index of the shard is damaged".to_owned();
     let length = chunks.checked_mul(ENTRY).ok_or_else(damaged)?;
     let end = file.len().checked_sub(CHECKSUM).ok_or_else(damaged)?;

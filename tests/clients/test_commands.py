@@ -215,6 +215,16 @@ def test_quicklook_draws_from_a_mount_and_from_a_table(gribfs, table, mount, tmp
     picture(tmp_path / "c.png")
 
 
+@pytest.mark.parametrize("flags", [[], ["--codec", "zstd"], ["--codec", "gzip", "--chunks", "step=2,latitude=50"], ["--zarr-format", "3"],
+                                   ["--zarr-format", "3", "--chunks", "latitude=20,longitude=30", "--shards", "step=2,latitude=40,longitude=120"]])
+def test_quicklook_draws_copies_as_it_draws_what_they_are_of(gribfs, table, tmp_path, flags):
+    """It read neither Blosc, which copies have unless told otherwise, nor shards."""
+    gribfs("copy", table, tmp_path / "a.zarr", "--slice", "run_time", "--variable", "t2m", *flags)
+    for source, picture in ((table, "shown.png"), (tmp_path / "a.zarr", "copied.png")):
+        gribfs("quicklook", source, "t2m", "--run", "2026-11-22T00", "--step", "6h", "-o", tmp_path / picture)
+    assert (tmp_path / "shown.png").read_bytes() == (tmp_path / "copied.png").read_bytes()
+
+
 def test_quicklook_tells_values_as_they_are(gribfs, table, mount):
     """The summary above the map has the extremes that xarray finds in the same cell."""
     import xarray

@@ -1,6 +1,7 @@
 //! `gribfs quicklook`: one field as a map, in a file or in the terminal.
 
 mod choose;
+mod coding;
 mod files;
 mod zarr;
 

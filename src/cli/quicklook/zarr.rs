@@ -1,9 +1,8 @@
-//! Reading plain Zarr, versions 2 and 3: what a mount shows, and copies whose chunks are plain, zstd or gzip.
-
-use std::io::Read as _;
+//! Reading Zarr, versions 2 and 3: what a mount shows, and copies.
 
 use serde_json::{Map, Value};
 
+use super::coding::Coding;
 use super::files::Files;
 use crate::cli::Failure;
 
@@ -15,28 +14,11 @@ pub(super) struct ZarrArray {
     path: String,
     pub(super) shape: Vec<u64>,
     chunks: Vec<u64>,
-    element: Element,
     fill: f64,
     coding: Coding,
     keys: Keys,
     pub(super) dimensions: Vec<String>,
     pub(super) attributes: Map<String, Value>,
-}
-
-/// Type of an element: kind as in numpy's words, size in bytes, order of bytes.
-#[derive(Clone, Copy)]
-struct Element {
-    kind: char,
-    size: usize,
-    big_endian: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    Plain,
-    Zstd,
-    Gzip,
-    Zlib,
 }
 
 /// How chunks are named.
@@ -71,14 +53,6 @@ impl ZarrArray {
     }
 
     fn of_v2(path: &str, zarray: &Value, attributes: &Value) -> Result<Self, String> {
-        let kind = zarray.get("dtype").and_then(Value::as_str);
-        let coding = match zarray.pointer("/compressor/id").and_then(Value::as_str) {
-            None => Coding::Plain,
-            Some("zstd") => Coding::Zstd,
-            Some("gzip") => Coding::Gzip,
-            Some("zlib") => Coding::Zlib,
-            Some(other) => return Err(format!("chunks of the codec {other} are not read")),
-        };
         let filters = zarray.get("filters").and_then(Value::as_array);
         if filters.is_some_and(|filters| !filters.is_empty()) {
             return Err("filters are not read".to_owned());
@@ -93,9 +67,8 @@ impl ZarrArray {
             path: path.to_owned(),
             shape: numbers(zarray.get("shape"))?,
             chunks: numbers(zarray.get("chunks"))?,
-            element: Element::of_v2(kind.unwrap_or_default())?,
             fill: fill(zarray.get("fill_value")),
-            coding,
+            coding: Coding::of_v2(zarray)?,
             keys: Keys {
                 prefix: "",
                 separator: separator.unwrap_or(".").to_owned(),
@@ -110,33 +83,6 @@ impl ZarrArray {
         if document.get("node_type").and_then(Value::as_str) != Some("array") {
             return Err("it is a group".to_owned());
         }
-        let mut element = Element::of_v3(
-            document
-                .get("data_type")
-                .and_then(Value::as_str)
-                .unwrap_or(""),
-        )?;
-        let mut coding = Coding::Plain;
-        for codec in document
-            .get("codecs")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            match codec
-                .get("name")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-            {
-                "bytes" => {
-                    let endian = codec.pointer("/configuration/endian");
-                    element.big_endian = endian.and_then(Value::as_str) == Some("big");
-                }
-                "zstd" => coding = Coding::Zstd,
-                "gzip" => coding = Coding::Gzip,
-                other => return Err(format!("chunks of the codec {other} are not read")),
-            }
-        }
         let encoding = document.get("chunk_key_encoding");
         let is_v2 = encoding.and_then(|encoding| encoding.get("name")?.as_str()) == Some("v2");
         let separator = encoding
@@ -147,9 +93,8 @@ impl ZarrArray {
             path: path.to_owned(),
             shape: numbers(document.get("shape"))?,
             chunks: numbers(document.pointer("/chunk_grid/configuration/chunk_shape"))?,
-            element,
             fill: fill(document.get("fill_value")),
-            coding,
+            coding: Coding::of_v3(document)?,
             keys: Keys {
                 prefix: if is_v2 { "" } else { "c" },
                 separator: separator.to_owned(),
@@ -234,7 +179,8 @@ impl ZarrArray {
             let key = self.key(&chunk);
             if let Some(bytes) = files.get(&key)? {
                 let elements = self
-                    .decode(&bytes)
+                    .coding
+                    .decode(&bytes, &self.chunks, self.fill)
                     .map_err(|reason| Failure::failed(format!("{key}: {reason}")))?;
                 self.place(&chunk, &elements, (start, count), &mut values);
             }
@@ -298,101 +244,6 @@ impl ZarrArray {
             Ok(())
         });
         drop(done);
-    }
-
-    fn decode(&self, bytes: &[u8]) -> Result<Vec<f64>, String> {
-        let elements: u64 = self.chunks.iter().product();
-        let due = usize::try_from(elements)
-            .ok()
-            .and_then(|count| count.checked_mul(self.element.size));
-        let due = due
-            .filter(|due| *due <= 4 << 30)
-            .ok_or("the chunk is too large")?;
-        let mut plain = Vec::new();
-        let read = match self.coding {
-            Coding::Plain => {
-                plain.extend_from_slice(bytes);
-                Ok(0)
-            }
-            Coding::Zstd => zstd::Decoder::new(bytes)
-                .and_then(|decoder| decoder.take(due as u64 + 1).read_to_end(&mut plain)),
-            Coding::Gzip => flate2::read::MultiGzDecoder::new(bytes)
-                .take(due as u64 + 1)
-                .read_to_end(&mut plain),
-            Coding::Zlib => flate2::read::ZlibDecoder::new(bytes)
-                .take(due as u64 + 1)
-                .read_to_end(&mut plain),
-        };
-        read.map_err(|error| error.to_string())?;
-        if plain.len() != due {
-            return Err(format!("{} bytes where {due} are due", plain.len()));
-        }
-        Ok(plain
-            .chunks_exact(self.element.size)
-            .map(|bytes| self.element.number(bytes))
-            .collect())
-    }
-}
-
-impl Element {
-    /// `<f4`, `|u1`, ...
-    fn of_v2(text: &str) -> Result<Self, String> {
-        let mut letters = text.chars();
-        let (order, kind) = (letters.next(), letters.next());
-        let size = letters.as_str().parse().unwrap_or(0);
-        let kind = kind.filter(|kind| "fiu".contains(*kind));
-        let kind = kind.ok_or_else(|| format!("elements of the type {text:?} are not read"))?;
-        Self {
-            kind,
-            size,
-            big_endian: order == Some('>'),
-        }
-        .checked(text)
-    }
-
-    /// `float32`, `int64`, ...
-    fn of_v3(text: &str) -> Result<Self, String> {
-        let kinds = [("float", 'f'), ("uint", 'u'), ("int", 'i')];
-        let found = kinds.iter().find_map(|(word, kind)| {
-            let bits: usize = text.strip_prefix(word)?.parse().ok()?;
-            Some((*kind, bits / 8))
-        });
-        let (kind, size) = found.unwrap_or(('?', 0));
-        Self {
-            kind,
-            size,
-            big_endian: false,
-        }
-        .checked(text)
-    }
-
-    fn checked(self, text: &str) -> Result<Self, String> {
-        match (self.kind, self.size) {
-            ('f', 4 | 8) | ('i' | 'u', 1 | 2 | 4 | 8) => Ok(self),
-            _ => Err(format!("elements of the type {text:?} are not read")),
-        }
-    }
-
-    fn number(self, bytes: &[u8]) -> f64 {
-        let mut raw = [0_u8; 8];
-        for (place, byte) in bytes.iter().take(8).enumerate() {
-            let place = if self.big_endian {
-                self.size - 1 - place
-            } else {
-                place
-            };
-            if let Some(slot) = raw.get_mut(place) {
-                *slot = *byte;
-            }
-        }
-        let bits = u64::from_le_bytes(raw);
-        let spare = 64 - 8 * u32::try_from(self.size).unwrap_or(8);
-        match (self.kind, self.size) {
-            ('f', 4) => f64::from(f32::from_bits(u32::try_from(bits).unwrap_or_default())),
-            ('f', _) => f64::from_bits(bits),
-            ('i', _) => ((bits << spare).cast_signed() >> spare) as f64,
-            _ => bits as f64,
-        }
     }
 }
 
