@@ -12,7 +12,7 @@ use super::shorthand::{ProductError, Shorthand};
 use super::sources::Source;
 use super::watch::{Watch, is_there};
 use crate::location::Location;
-use crate::storage::Storage;
+use crate::storage::{Storage, Version};
 use crate::table::row::{Status, Table};
 use crate::time::Instant;
 
@@ -144,8 +144,8 @@ struct ActiveRun {
     waiting: Vec<Source>,
     table: Option<Table>,
     watch: Watch,
-    /// The `ETag` of the table as it was written last.
-    written: Option<String>,
+    /// The version of the table that was written last.
+    written: Option<Version>,
     /// Turns at which a file was there but could not be read.
     attempts: HashMap<Location, u32>,
 }

@@ -11,7 +11,7 @@ use super::extend::save_file;
 use super::folder::{SUFFIX, file_in, file_of, name_of, with_slash};
 use crate::grib::naming::name_array;
 use crate::location::{ByteRange, Location};
-use crate::storage::{ErrorKind, Short, Storage, StorageError};
+use crate::storage::{ErrorKind, Expected, Short, Storage, StorageError, Version};
 use crate::table::atomic::write_file_atomically;
 use crate::table::manifest::MANIFEST_NAME;
 use crate::table::merge::merge;
@@ -224,39 +224,42 @@ pub async fn save(
     Ok(saved)
 }
 
-/// Writes all rows of one run that is known whole, and gives the file's `ETag` then: where the file is still the one with the `ETag`
-/// `written`, it need not be read first. Else as [`save`].
+/// Writes all rows of one run that is known whole, and gives the file's version then: where the file is still the version `written`, it
+/// need not be read first. Else as [`save`].
 ///
 /// # Errors
 /// As [`save`].
 pub(super) async fn save_run(
     table: &Table,
     run: Instant,
-    written: Option<String>,
+    written: Option<Version>,
     destination: &Location,
     storage: &Storage,
-) -> Result<Option<String>, SaveError> {
-    let etag = async |file: &Location| {
-        let first = ByteRange::new(0, 1);
-        let found = storage.get(file, first, Short::Allow).await;
-        found.ok().and_then(|found| found.etag)
-    };
-    let own = file_in(destination, &name_of(run, run));
+) -> Result<Option<Version>, SaveError> {
     if destination.as_str().ends_with(SUFFIX) {
         save(table.clone(), destination, storage).await?;
         return Ok(None);
     }
+    let own = file_in(destination, &name_of(run, run));
     let alone = table.rows.iter().all(|row| row.reference == run);
-    if alone && written.is_some() && etag(&own).await == written {
-        write_table(table, &own, storage).await?;
-        let names = names_in(destination, storage).await?;
-        if names.iter().any(|name| name == MANIFEST_NAME) {
-            write_manifest(destination, storage).await?;
+    if let Some(version) = written.filter(|version| alone && *version != Version::default()) {
+        let bytes = Bytes::from(encode(table, &own)?);
+        match storage.put_if(&own, bytes, &Expected::This(version)).await {
+            Ok(version) => {
+                let names = names_in(destination, storage).await?;
+                if names.iter().any(|name| name == MANIFEST_NAME) {
+                    write_manifest(destination, storage).await?;
+                }
+                return Ok(Some(version));
+            }
+            Err(error) if error.kind() == ErrorKind::Changed => {}
+            Err(error) => return Err(error.into()),
         }
-    } else {
-        save(table.clone(), destination, storage).await?;
     }
-    Ok(etag(&own).await)
+    save(table.clone(), destination, storage).await?;
+    let first = ByteRange::new(0, 1);
+    let found = storage.get(&own, first, Short::Allow).await;
+    Ok(found.ok().map(|found| found.version()))
 }
 
 pub(super) fn make_directory(path: &Path) -> Result<(), SaveError> {
