@@ -179,15 +179,21 @@ proptest! {
 }
 
 #[test]
-fn a_column_that_begins_before_the_file_is_an_error() {
-    // The reader of Parquet panics at it; found by fuzzing.
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/data/bad/refs_parquet/column_before_the_file.parq"
-    );
-    let bytes = Bytes::from(std::fs::read(path).unwrap());
-    let error = read_record(bytes, 1000).unwrap_err().to_string();
-    assert!(error.contains("lies outside of the file"), "{error}");
+fn damage_at_which_the_reader_of_parquet_panics_is_an_error() {
+    // Found by fuzzing: the first is refused before the reader sees it, the second ends at the fence.
+    for (name, words) in [
+        ("column_before_the_file.parq", "lies outside of the file"),
+        ("levels_cut_short.parq", "the file is damaged"),
+    ] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bad/refs_parquet");
+        let bytes = Bytes::from(std::fs::read(format!("{folder}/{name}")).unwrap());
+        let ends = [
+            read_record(bytes.clone(), 1000).unwrap_err(),
+            read_gik(bytes).unwrap_err(),
+        ];
+        let found = ends.iter().any(|error| error.to_string().contains(words));
+        assert!(found, "{name}: {ends:?}");
+    }
 }
 
 #[test]
