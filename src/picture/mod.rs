@@ -17,6 +17,7 @@ mod draw;
 mod field;
 mod graticule;
 mod quantity;
+mod rings;
 mod scale;
 mod terminal;
 

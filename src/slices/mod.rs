@@ -7,6 +7,7 @@
 mod axis;
 mod best;
 mod layout;
+mod model;
 mod origin;
 mod slice;
 mod view;
