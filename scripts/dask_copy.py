@@ -12,6 +12,7 @@ Ends with the exit code of the last step: 1 if messages could not be had, unless
 import argparse
 import subprocess
 import sys
+import uuid
 
 
 def part(command, number, count):
@@ -28,7 +29,7 @@ def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="table, or whatever gribfs copy takes")
     parser.add_argument("destination", help="directory, s3://, gs:// or az://")
-    parser.add_argument("--parts", type=int, help="tasks [default: four for each worker]")
+    parser.add_argument("--parts", type=int, default=64, help="tasks; of a copy that goes on as many as before [default: %(default)s]")
     parser.add_argument("--scheduler", help="address of a scheduler [default: processes of this machine]")
     parser.add_argument("--workers", type=int, default=4, help="processes, where there is no scheduler [default: %(default)s]")
     parser.add_argument("--gribfs", default="gribfs", help="the program, as workers find it [default: %(default)s]")
@@ -43,9 +44,11 @@ def main(argv):
     cluster = None if args.scheduler else LocalCluster(n_workers=args.workers, threads_per_worker=1, processes=True, dashboard_address=None)
     try:
         with Client(args.scheduler or cluster) as client:
-            count = args.parts or 4 * max(1, sum(client.nthreads().values()))
+            count = args.parts
             numbers = range(1, count + 1)
-            tasks = [client.submit(part, command, number, count, retries=2, pure=False, key=f"gribfs-copy-{number}-of-{count}") for number in numbers]
+            # Of this command alone: a scheduler that others use too hands out what it has by a key.
+            name = f"gribfs-copy-{uuid.uuid4().hex[:12]}"
+            tasks = [client.submit(part, command, number, count, retries=2, pure=False, key=f"{name}-{number}-of-{count}") for number in numbers]
             for number, task in enumerate(as_completed(tasks), 1):
                 task.result()
                 print(f"{number} of {count} parts are done", file=sys.stderr)

@@ -18,6 +18,7 @@ pub mod fuse;
 pub mod grib;
 pub mod index;
 pub mod location;
+mod pages;
 pub mod picture;
 pub mod refs;
 pub mod scan;

@@ -165,6 +165,19 @@ impl Location {
         Self(format!("{}{suffix}", self.0).into())
     }
 
+    /// The location of a file below this folder, by its names as they are: `t2m/0.0`. Signs that mean something in a URL are written so that
+    /// they do not, where locations are URLs; keys of buckets are written as they are.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        let folder = self.0.trim_end_matches('/');
+        match self.scheme() {
+            "file" | "http" | "https" => {
+                Self(format!("{folder}/{}", utf8_percent_encode(name, PATH)).into())
+            }
+            _ => Self(format!("{folder}/{name}").into()),
+        }
+    }
+
     /// Another location of the same scheme: `text` is its URL.
     #[must_use]
     pub fn with_text(&self, text: &str) -> Self {
@@ -229,6 +242,30 @@ impl fmt::Display for ByteRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_below_a_folder_are_names_and_no_parts_of_urls() {
+        let folder = Location::from_path(Path::new("/data/a 100%.zarr"));
+        for name in [
+            "t2m/0.0",
+            "%2e%2e/%2e%2e/x",
+            "a%2fb",
+            "rh%41/0",
+            "a?b",
+            "a#b/c d",
+        ] {
+            let path = folder.below(name).to_path().unwrap();
+            assert_eq!(path, Path::new("/data/a 100%.zarr").join(name));
+        }
+        let place = |url| Location::parse(url, Path::new("/")).unwrap();
+        let folder = place("s3://bucket/a.zarr");
+        assert_eq!(folder.below("rh%41/0").key(), "a.zarr/rh%41/0");
+        let folder = place("https://host/a.zarr");
+        assert_eq!(
+            folder.below("rh%41/0").as_str(),
+            "https://host/a.zarr/rh%2541/0"
+        );
+    }
 
     #[test]
     fn paths_become_file_urls_and_come_back() {

@@ -153,11 +153,13 @@ impl CopyArgs {
     }
 
     /// Says that nothing was to be done.
-    pub(super) fn tell_complete(&self) {
+    pub(super) fn tell_complete(&self, missing: &[MissingCell], unit: &str) {
         match self.part {
             Some(part) => say!("{}: part {part} is complete already", self.destination),
-            None => say!("{}: complete already", self.destination),
+            None if missing.is_empty() => say!("{}: complete already", self.destination),
+            None => say!("{}: written already", self.destination),
         }
+        tell_missing(missing, unit, self.again());
     }
 
     /// What tries again to have what is missing.
@@ -385,7 +387,7 @@ fn tell_plan(plan: &CopyPlan, kind: SliceKind, destination: &Location) {
 
 fn tell(report: &CopyReport, args: &CopyArgs, kind: SliceKind, counters: Counters, seconds: f64) {
     if report.nothing_to_do {
-        args.tell_complete();
+        args.tell_complete(&report.missing, "field");
         return;
     }
     let part = args.part.map(|part| format!(", part {part}"));

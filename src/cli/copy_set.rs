@@ -95,7 +95,7 @@ impl Job<'_> {
                 .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
         }
         if report.nothing_to_do {
-            args.tell_complete();
+            args.tell_complete(&report.missing, "chunk");
         } else {
             let (requests, bytes) = (counters.0.requests, counters.0.bytes);
             tell(&report, args, (requests, bytes), seconds);

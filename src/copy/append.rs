@@ -293,7 +293,7 @@ async fn same_coordinate(
     destination: &Location,
 ) -> Result<(), CopyError> {
     for (key, wanted) in super::job::coordinate_files(target)? {
-        let place = destination.with_suffix(&key);
+        let place = destination.below(&key);
         let there = storage.get_whole(&place, MAX_COORDINATE).await?;
         if there.bytes != wanted {
             return Err(CopyError::Append(format!(
@@ -339,7 +339,7 @@ async fn old_values(
     let grid = old.array.chunk_grid();
     for linear in 0..old.array.chunk_count() {
         let key = chunk_key(linear, &grid);
-        let place = destination.with_suffix(&format!("/{}/{key}", target.path));
+        let place = destination.below(&format!("{}/{key}", target.path));
         let file = storage.get_whole(&place, MAX_COORDINATE).await?;
         let piece = old
             .encoder

@@ -172,7 +172,17 @@ fn difference_of(mut array: Array, kind: Deaccumulate) -> Array {
 
 /// Whether an attribute is true of a quantity in its own units alone.
 fn of_the_amount(key: &str) -> bool {
-    matches!(key, "standard_name" | "GRIB_units" | "GRIB_cfName")
+    matches!(
+        key,
+        "standard_name"
+            | "GRIB_units"
+            | "GRIB_cfName"
+            | "GRIB_paramId"
+            | "GRIB_shortName"
+            | "GRIB_name"
+            | "GRIB_cfVarName"
+            | "GRIB_stepType"
+    )
 }
 
 /// Units per second, as ecCodes writes them.

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::job::root_name;
 use super::parts::Part;
 use super::report::CopyError;
 use super::state::{STATE, State};
 use crate::location::Location;
 use crate::storage::{ErrorKind, Hold, Holders, Storage};
+use crate::zarr::Format;
 use crate::zarr::metadata::{CONSOLIDATED, GROUP};
 use crate::zarr::metadata_v3;
 
@@ -110,7 +112,7 @@ impl Destination<'_> {
 
     /// A document at the root.
     pub(super) async fn document(&self, name: &str) -> Result<Option<Bytes>, CopyError> {
-        let place = self.place.with_suffix(&format!("/{name}"));
+        let place = self.place.below(name);
         match self.storage.get_whole(&place, MAX_DOCUMENT).await {
             Ok(fetched) => Ok(Some(fetched.bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -118,26 +120,42 @@ impl Destination<'_> {
         }
     }
 
-    /// The files that are there; what is no copy of ours is told apart and left alone.
-    pub(super) async fn files(&self, company: Company) -> Result<Files, CopyError> {
-        let folder = self.place.with_suffix("/");
-        let listed = match self.storage.list(&folder).await {
+    /// Names and sizes of all that is there.
+    pub(super) async fn list(&self) -> Result<Vec<(String, u64)>, CopyError> {
+        let listed = match self.storage.list(&self.place.with_suffix("/")).await {
             Ok(listed) => listed,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error.into()),
         };
+        let files = listed.into_iter();
+        Ok(files
+            .map(|file| (below(self.place, &file.location), file.size))
+            .collect())
+    }
+
+    /// That the store is what it was before this process said that it writes, namely one whose root document was `seen`, or none.
+    pub(super) async fn still(&self, format: Format, seen: Option<Bytes>) -> Result<(), CopyError> {
+        if self.document(root_name(format)).await? == seen {
+            return Ok(());
+        }
+        // What is there is not what this state goes on from.
+        State::remove(self.storage, self.place).await?;
+        Err(self.occupied("was written by another process meanwhile: give the command again"))
+    }
+
+    /// The files that are there; what is no copy of ours is told apart and left alone.
+    pub(super) async fn files(&self, company: Company) -> Result<Files, CopyError> {
         let mut files = Files::default();
         let mut foreign = None;
         let mut has_state = false;
-        for file in listed {
-            let name = below(self.place, &file.location);
+        for (name, size) in self.list().await? {
             if let Some(part) = Part::of_record(&name) {
                 files.parts.push(part);
             } else if name == STATE {
                 has_state = true;
             } else {
                 // What a power failure left is empty.
-                if file.size > 0 {
+                if size > 0 {
                     files.chunks.insert(name.clone());
                 }
                 foreign = foreign.or(Some(name));

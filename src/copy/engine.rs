@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::fields::Fields;
 use super::kept::Kept;
 use super::layout::{Layout, Target};
+use super::ledger::Ledger;
 use super::open::{Open, cell_name};
 use super::plan::{self, Batch, Block, Limits, held};
 use super::report::{CopyError, CopyProgress};
@@ -40,7 +41,7 @@ pub(super) struct Engine {
     pub(super) existing: HashSet<String>,
     /// Whether the table may have cells that were not there when these were written.
     grown: bool,
-    pub(super) state: AsyncMutex<State>,
+    pub(super) ledger: Ledger,
     /// Memory of blocks, in units.
     blocks: Arc<Semaphore>,
     pub(super) block_units: u64,
@@ -75,7 +76,7 @@ impl Engine {
             progress,
             existing,
             grown,
-            state: AsyncMutex::new(state),
+            ledger: Ledger::new(state),
         }
     }
 
@@ -160,11 +161,10 @@ impl Engine {
         if !there {
             return Ok(false);
         }
-        let state = self.state.lock().await;
         // Of computed arrays all have the same holes.
         let cells = block.cells().into_iter();
         let mut cells = cells.map(|linear| cell_name(&target.path, fields, linear));
-        Ok(!cells.any(|cell| state.missing.contains_key(&cell)))
+        Ok(!cells.any(|cell| self.ledger.is_missing(&cell)))
     }
 
     /// Memory for the blocks of a batch; one that does not fit gets what there is, and goes to disk.

@@ -93,13 +93,20 @@ impl Fields {
 
     /// Fields that a block holds when it is full.
     pub(super) fn slots(&self) -> usize {
-        let slots: u64 = self.lead_chunk.iter().product();
+        let lengths = self.lead_chunk.iter();
+        let slots = lengths.fold(1_u64, |slots, length| slots.saturating_mul(*length));
         usize::try_from(slots).unwrap_or(usize::MAX)
     }
 
     /// Values of a tile of one field.
     pub(super) const fn tile_points(&self) -> usize {
         self.tile.0.saturating_mul(self.tile.1)
+    }
+
+    /// Bytes of a chunk file, not packed.
+    pub(super) fn file_bytes(&self) -> u64 {
+        let points = (self.tile_points() as u64).saturating_mul(self.slots() as u64);
+        points.saturating_mul(4)
     }
 
     /// Bytes of a whole block in memory.

@@ -14,6 +14,7 @@ use super::derive::{Derivation, derive};
 use super::destination::{Company, Destination, Found};
 use super::documents::documents;
 use super::engine::Engine;
+use super::fields::Fields;
 use super::layout::{Layout, Target, piece};
 use super::parts::Share;
 use super::plan;
@@ -30,6 +31,8 @@ use crate::zarr::metadata::CONSOLIDATED;
 use crate::zarr::metadata_v3;
 use crate::zarr::model::{Attributes, Content, Group};
 
+/// Attribute of the root: a number of what was copied, and how.
+const COPY: &str = "gribfs_copy";
 /// Most cells that the attributes name; all are counted.
 const MOST_NAMED: usize = 1000;
 
@@ -67,6 +70,18 @@ impl Copy {
         if layout.targets.iter().all(|target| target.fields.is_none()) {
             return Err(CopyError::Empty);
         }
+        let room = self.settings.memory_bytes / 2;
+        for target in &layout.targets {
+            let fields = target.fields.as_ref().filter(|fields| fields.slots() > 1);
+            let bytes = fields.map_or(0, Fields::file_bytes);
+            if bytes > room {
+                return Err(CopyError::Selection(format!(
+                    "{}: chunk files of {bytes} bytes, not packed, must fit into half of --memory: give --memory {} or smaller --chunks (or --shards)",
+                    target.path,
+                    bytes.saturating_mul(2)
+                )));
+            }
+        }
         Ok(layout)
     }
 
@@ -75,7 +90,8 @@ impl Copy {
     /// # Errors
     /// [`CopyError`].
     pub async fn plan(&self) -> Result<CopyPlan, CopyError> {
-        let mut layout = self.layout().await?.0;
+        let seen = self.root_document().await?;
+        let mut layout = self.extended(self.model()?, seen.as_ref()).await?.0;
         if let Parts::One(part) = self.settings.parts {
             layout.share = Some(Share::new(part, &layout));
         }
@@ -142,11 +158,17 @@ impl Copy {
     }
 
     async fn whole(self, progress: Arc<CopyProgress>) -> Result<CopyReport, CopyError> {
-        let (layout, extends) = self.layout().await?;
+        let model = self.model()?;
+        let _held = self.there().hold(Holders::One).await?;
+        // What the layout is made of must still be there when the state says that this process writes.
+        let seen = self.root_document().await?;
+        let (mut layout, extends) = self.extended(model, seen.as_ref()).await?;
         let plan = identity(&self.settings, &layout);
         let counted = counted(&self.view, &layout);
+        if !extends {
+            mark(&mut layout.root.attributes, &plan, Some(counted.cells));
+        }
         let there = self.there();
-        let _held = there.hold(Holders::One).await?;
         let mut state = match there.look(plan, Some(counted.cells), extends).await? {
             Found::Begun(state) => state,
             Found::Store if self.settings.resume && self.is_ours(&layout).await? => {
@@ -168,9 +190,14 @@ impl Copy {
         let engine = self
             .work(layout, (existing, state, grown), &report, progress)
             .await?;
+        let there = Destination {
+            storage: &engine.storage,
+            place: &engine.settings.destination,
+        };
+        there.still(engine.settings.format, seen).await?;
         report.kept = engine.run().await?;
         report.written_bytes = engine.progress.written();
-        let mut state = engine.state.lock().await.clone();
+        let mut state = engine.ledger.state().await;
         state.cells = Some(counted.cells);
         let ending = Ending {
             storage: &engine.storage,
@@ -215,22 +242,24 @@ impl Copy {
         }
     }
 
-    /// What is to be written, and whether that extends a store that is there.
-    async fn layout(&self) -> Result<(Layout, bool), CopyError> {
-        let mut layout = self.model()?;
-        let Some(dimension) = &self.settings.append else {
-            return Ok((layout, false));
-        };
+    /// The document that makes a store of what is there, if it is there.
+    async fn root_document(&self) -> Result<Option<Bytes>, CopyError> {
+        self.there().document(root_name(self.settings.format)).await
+    }
+
+    /// What is to be written, of a store whose root document is `seen`, and whether that extends it.
+    async fn extended(
+        &self,
+        mut layout: Layout,
+        seen: Option<&Bytes>,
+    ) -> Result<(Layout, bool), CopyError> {
         let format = self.settings.format;
-        let name = match format {
-            Format::V2 => CONSOLIDATED,
-            Format::V3 => metadata_v3::DOCUMENT,
-        };
-        let Some(bytes) = self.there().document(name).await? else {
+        let (Some(dimension), Some(seen)) = (&self.settings.append, seen) else {
             return Ok((layout, false));
         };
-        let root: Value = serde_json::from_slice(&bytes).map_err(|error| {
-            CopyError::Append(format!("{}/{name}: {error}", self.settings.destination))
+        let root: Value = serde_json::from_slice(seen).map_err(|error| {
+            let place = self.settings.destination.below(root_name(format));
+            CopyError::Append(format!("{place}: {error}"))
         })?;
         let place = (&self.storage, &self.settings.destination);
         extend(&mut layout, &root, format, dimension, place).await?;
@@ -250,6 +279,25 @@ impl Copy {
         };
         Ok(self.there().document(name).await?.as_ref() == Some(wanted))
     }
+}
+
+/// Name of the document at the root that makes a store of what is there.
+pub(super) const fn root_name(format: Format) -> &'static str {
+    match format {
+        Format::V2 => CONSOLIDATED,
+        Format::V3 => metadata_v3::DOCUMENT,
+    }
+}
+
+/// Notes in the attributes of a root which copy it is of: of another day the arrays have the same names, shapes and attributes.
+pub(super) fn mark(attributes: &mut Attributes, plan: &Value, cells: Option<u64>) {
+    let digest = Sha256::digest(format!("{plan} {cells:?}"));
+    let digest: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    attributes.insert(COPY.to_owned(), json!(digest));
 }
 
 /// What makes chunks a store.
@@ -276,7 +324,7 @@ impl Ending<'_> {
             }
             for (key, bytes) in coordinate_files(target)? {
                 report.written_bytes += bytes.len() as u64;
-                let place = destination.with_suffix(&key);
+                let place = destination.below(&key);
                 storage.put_unsettled(&place, bytes).await?;
             }
         }
@@ -289,7 +337,7 @@ impl Ending<'_> {
         let mut root = self.layout.root.clone();
         root.attributes.extend(missing_attributes(&report.missing));
         for (name, bytes) in documents(&root, &self.layout.targets, settings.format) {
-            let place = destination.with_suffix(&format!("/{name}"));
+            let place = destination.below(&name);
             storage.put(&place, bytes).await?;
         }
         if state.missing.is_empty() {
@@ -429,7 +477,7 @@ pub(super) fn coordinate_files(target: &Target) -> Result<Vec<(String, Bytes)>, 
             .encoder
             .encode(&values)
             .map_err(|error| CopyError::Layout(error.into()))?;
-        files.push((format!("/{}/{key}", target.path), encoded));
+        files.push((format!("{}/{key}", target.path), encoded));
     }
     Ok(files)
 }

@@ -27,6 +27,7 @@ mod fields;
 mod job;
 mod kept;
 mod layout;
+mod ledger;
 mod open;
 mod parts;
 mod plan;

@@ -110,8 +110,8 @@ impl Engine {
         target: &Target,
         key: &str,
     ) -> Result<Option<Vec<u8>>, CopyError> {
-        let name = format!("/{}/{key}", target.path);
-        let place = self.settings.destination.with_suffix(&name);
+        let name = format!("{}/{key}", target.path);
+        let place = self.settings.destination.below(&name);
         let Some(file) = old_file(&self.storage, &place).await? else {
             return Ok(None);
         };
@@ -193,26 +193,19 @@ impl Engine {
         block: &Block,
         failed: &[(u64, String)],
     ) -> Result<(), CopyError> {
-        let mut state = self.state.lock().await;
-        let before = state.missing.clone();
-        let cells = block.cells();
-        for (_, path) in self.targets(block) {
-            for linear in &cells {
-                state.missing.remove(&cell_name(path, fields, *linear));
+        let (targets, cells) = (self.targets(block), block.cells());
+        let name = |path: &str, linear: u64| cell_name(path, fields, linear);
+        let (mut here, mut lost) = (Vec::new(), Vec::new());
+        for (_, path) in targets {
+            if self.ledger.has_holes() {
+                here.extend(cells.iter().map(|linear| name(path, *linear)));
             }
-            for (linear, reason) in failed {
-                let cell = cell_name(path, fields, *linear);
-                state.missing.insert(cell, reason.clone());
-            }
-            CopyProgress::add(&self.progress.missing, failed.len());
+            let failed = failed.iter();
+            lost.extend(failed.map(|(linear, reason)| (name(path, *linear), reason.clone())));
         }
-        // A hole is known before its chunk is there. One that closes is forgotten at the end: to try it again does no harm.
-        if state.missing.keys().any(|cell| !before.contains_key(cell)) {
-            state
-                .write(&self.storage, &self.settings.destination)
-                .await?;
-        }
-        Ok(())
+        CopyProgress::add(&self.progress.missing, lost.len());
+        let place = (&self.storage, &self.settings.destination);
+        self.ledger.note(here, lost, place).await
     }
 
     fn encode(&self, number: usize, source: &Source, tile: usize) -> Result<Bytes, CopyError> {
@@ -251,8 +244,8 @@ impl Engine {
             .targets
             .get(number)
             .map(|target| target.path.as_str());
-        let name = format!("/{}/{key}", path.unwrap_or_default());
-        let place = self.settings.destination.with_suffix(&name);
+        let name = format!("{}/{key}", path.unwrap_or_default());
+        let place = self.settings.destination.below(&name);
         CopyProgress::add(&self.progress.written, bytes.len());
         self.storage.put_unsettled(&place, bytes).await?;
         Ok(())

@@ -8,12 +8,12 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::count::counted;
-use super::destination::{Company, Destination, Files, difference};
+use super::destination::{Company, Destination, difference};
 use super::documents::documents;
-use super::job::{Copy, Ending, fields_of, identity, missing, nothing_to_do};
+use super::job::{Copy, Ending, fields_of, identity, mark, missing, nothing_to_do};
 use super::layout::Layout;
 use super::parts::{Part, Share, lacking};
-use super::report::{CopyError, CopyProgress, CopyReport};
+use super::report::{CopyError, CopyProgress, CopyReport, MissingCell};
 use super::state::{Counts, State};
 use crate::storage::Holders;
 
@@ -30,8 +30,8 @@ pub(super) enum Begun {
 
 /// What the last step finds.
 pub(super) enum Gathered {
-    /// The store is there already.
-    Complete,
+    /// The store is there already, with these cells left as fill.
+    Complete(Vec<MissingCell>),
     /// All parts are done: their records.
     Done(Vec<(Part, State)>),
 }
@@ -102,18 +102,18 @@ impl Destination<'_> {
     pub(super) async fn gather(
         &self,
         plan: &Value,
+        cells: Option<u64>,
         root: &(String, Bytes),
     ) -> Result<Gathered, CopyError> {
-        let files = match self.files(Company::Parts).await {
-            Err(CopyError::Occupied { .. }) if self.is_finished(plan, root).await? => {
-                Files::default()
-            }
-            other => other?,
-        };
+        if let Some(missing) = self.finished(plan, cells, root).await? {
+            // Records go after the store is there: a process that ended meanwhile left some.
+            let left = self.list().await?;
+            self.forget(left.iter().filter_map(|(name, _)| Part::of_record(name)))
+                .await?;
+            return Ok(Gathered::Complete(missing));
+        }
+        let files = self.files(Company::Parts).await?;
         let Some(first) = files.parts.first() else {
-            if self.is_finished(plan, root).await? {
-                return Ok(Gathered::Complete);
-            }
             return Err(CopyError::Parts(format!(
                 "{} holds no part of a copy: make its parts with --part 1/N to N/N",
                 self.place
@@ -130,12 +130,6 @@ impl Destination<'_> {
         let Some(lacking) = lacking(of, &records) else {
             return Ok(Gathered::Done(records));
         };
-        // Records go after the store is there: a process that ended meanwhile left some.
-        let all_done = records.iter().all(|(_, state)| state.finished);
-        if all_done && self.is_finished(plan, root).await? {
-            self.forget(&records).await?;
-            return Ok(Gathered::Complete);
-        }
         Err(CopyError::Parts(format!("{}: {lacking}", self.place)))
     }
 
@@ -167,13 +161,20 @@ impl Destination<'_> {
         Ok(records)
     }
 
-    /// Whether the store is there as this copy writes it, or with cells left as fill.
-    async fn is_finished(&self, plan: &Value, root: &(String, Bytes)) -> Result<bool, CopyError> {
+    /// The cells left as fill of the store that is there as this copy writes it.
+    async fn finished(
+        &self,
+        plan: &Value,
+        cells: Option<u64>,
+        root: &(String, Bytes),
+    ) -> Result<Option<Vec<MissingCell>>, CopyError> {
         if self.holds(root).await? {
-            return Ok(true);
+            return Ok(Some(Vec::new()));
         }
         let state = State::read(self.storage, self.place).await?;
-        Ok(matches!(state, Some(Ok(state)) if state.finished && state.plan == *plan))
+        let known = state.and_then(Result::ok).filter(|state| state.finished);
+        let same = known.filter(|state| state.plan == *plan && state.cells == cells);
+        Ok(same.map(|state| missing(&state)))
     }
 
     /// Whether a document is there as it is given.
@@ -182,9 +183,12 @@ impl Destination<'_> {
     }
 
     /// Removes the records of parts.
-    pub(super) async fn forget(&self, records: &[(Part, State)]) -> Result<(), CopyError> {
-        for (part, _) in records {
-            let record = self.place.with_suffix(&format!("/{}", part.record()));
+    pub(super) async fn forget(
+        &self,
+        records: impl IntoIterator<Item = Part>,
+    ) -> Result<(), CopyError> {
+        for part in records {
+            let record = self.place.below(&part.record());
             self.storage.remove(&record).await?;
         }
         Ok(())
@@ -219,9 +223,14 @@ impl Copy {
         progress: Arc<CopyProgress>,
     ) -> Result<CopyReport, CopyError> {
         let mut layout = self.model()?;
-        layout.share = Some(Share::new(part, &layout));
         let plan = identity(&self.settings, &layout);
-        let root = self.root(&layout).filter(|_| self.settings.resume);
+        let mut root = None;
+        if self.settings.resume {
+            let cells = counted(&self.view, &layout).cells;
+            mark(&mut layout.root.attributes, &plan, Some(cells));
+            root = self.root(&layout);
+        }
+        layout.share = Some(Share::new(part, &layout));
         let counted = counted(&self.view, &layout);
         let there = self.there();
         let _held = there.hold(Holders::Several).await?;
@@ -246,7 +255,7 @@ impl Copy {
             storage: &engine.storage,
             place: &engine.settings.destination,
         };
-        let mut state = engine.state.lock().await.clone();
+        let mut state = engine.ledger.state().await;
         state.cells = Some(counted.cells);
         there.end_part(state, &mut report).await?;
         Ok(report)
@@ -256,14 +265,20 @@ impl Copy {
     pub(super) async fn finish_parts(self) -> Result<CopyReport, CopyError> {
         let mut layout = self.model()?;
         let plan = identity(&self.settings, &layout);
+        let cells = counted(&self.view, &layout).cells;
+        mark(&mut layout.root.attributes, &plan, Some(cells));
         let root = self.root(&layout).ok_or(CopyError::Empty)?;
         let _held = self.there().hold(Holders::One).await?;
-        let records = match self.there().gather(&plan, &root).await? {
-            Gathered::Complete => return Ok(nothing_to_do()),
+        let records = match self.there().gather(&plan, Some(cells), &root).await? {
+            Gathered::Complete(missing) => {
+                return Ok(CopyReport {
+                    missing,
+                    ..nothing_to_do()
+                });
+            }
             Gathered::Done(records) => records,
         };
         self.is_of_now(&mut layout, &records)?;
-        let cells = counted(&self.view, &layout).cells;
         let mut state = State::new(plan, Some(cells));
         let mut report = CopyReport {
             arrays: fields_of(&layout).count() as u64,
@@ -277,7 +292,8 @@ impl Copy {
             extends: false,
         };
         ending.publish(state, &mut report).await?;
-        self.there().forget(&records).await?;
+        let records = records.into_iter().map(|(part, _)| part);
+        self.there().forget(records).await?;
         Ok(report)
     }
 

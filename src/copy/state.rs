@@ -119,7 +119,7 @@ impl State {
         destination: &Location,
         name: &str,
     ) -> Result<Option<Result<Self, String>>, StorageError> {
-        let place = destination.with_suffix(&format!("/{name}"));
+        let place = destination.below(name);
         match storage.get_whole(&place, MAX_BYTES).await {
             Ok(fetched) => {
                 let read = serde_json::from_slice::<Self>(&fetched.bytes);
@@ -170,7 +170,7 @@ impl State {
         destination: &Location,
     ) -> Result<(), CopyError> {
         let name = self.name.as_deref().unwrap_or(STATE);
-        let place = destination.with_suffix(&format!("/{name}"));
+        let place = destination.below(name);
         let text = Bytes::from(serde_json::to_vec(self).unwrap_or_default());
         let version = match storage.put_if(&place, text.clone(), &self.there).await {
             Err(error) if error.kind() == ErrorKind::Changed => {
@@ -197,7 +197,7 @@ impl State {
         storage: &Storage,
         destination: &Location,
     ) -> Result<(), StorageError> {
-        let place = destination.with_suffix(&format!("/{STATE}"));
+        let place = destination.below(STATE);
         storage.remove(&place).await
     }
 }

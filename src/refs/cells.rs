@@ -15,6 +15,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::error::RefsError;
 use super::value::whole_float;
+use crate::pages;
 
 /// Rows of a batch: its columns are small enough for the allocator to use their memory again, which fresh pages are dearer than.
 const BATCH_ROWS: usize = 8192;
@@ -36,7 +37,6 @@ pub(crate) fn batches_with(
     each: &mut dyn FnMut(&RecordBatch) -> Result<(), RefsError>,
 ) -> Result<(), RefsError> {
     let failed = |error: &dyn std::fmt::Display| RefsError::Parquet(error.to_string());
-    let length = file.len() as u64;
     let work = || -> Result<(), RefsError> {
         // Without the writer's Arrow schema: its dictionaries, durations and extensions say nothing that is needed here.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -47,12 +47,12 @@ pub(crate) fn batches_with(
             metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
                 .map_err(|error| failed(&error))?;
         }
+        within(metadata.metadata(), &file)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let rows = builder.metadata().file_metadata().num_rows();
         if !(0..=MAX_ROWS).contains(&rows) {
             return Err(RefsError::Parquet(format!("{rows} rows")));
         }
-        within(builder.metadata(), length)?;
         let reader = builder
             .with_batch_size(BATCH_ROWS)
             .build()
@@ -66,26 +66,29 @@ pub(crate) fn batches_with(
         .unwrap_or_else(|_panic| Err(RefsError::Parquet("the file is damaged".to_owned())))
 }
 
-/// Refuses columns that lie outside of a file of so many bytes: the reader panics at negative numbers.
-fn within(metadata: &ParquetMetaData, length: u64) -> Result<(), RefsError> {
-    let chunks = metadata
-        .row_groups()
-        .iter()
-        .flat_map(|group| group.columns());
-    for chunk in chunks {
-        let start = chunk
-            .dictionary_page_offset()
-            .unwrap_or_else(|| chunk.data_page_offset());
-        let end = u64::try_from(start)
-            .ok()
-            .zip(u64::try_from(chunk.compressed_size()).ok())
-            .and_then(|(start, size)| start.checked_add(size));
-        if end.is_none_or(|end| end > length) {
-            let column = chunk.column_path().string();
-            return Err(RefsError::Parquet(format!(
-                "column `{column}` lies outside of the file: its footer is damaged"
-            )));
+/// Refuses columns that lie outside of the file, at which the reader panics, and pages that claim to be far larger than they are.
+fn within(metadata: &ParquetMetaData, file: &Bytes) -> Result<(), RefsError> {
+    for group in metadata.row_groups() {
+        let mut chunks = Vec::new();
+        for chunk in group.columns() {
+            let start = chunk
+                .dictionary_page_offset()
+                .unwrap_or_else(|| chunk.data_page_offset());
+            let range = usize::try_from(start)
+                .ok()
+                .zip(usize::try_from(chunk.compressed_size()).ok())
+                .and_then(|(start, size)| Some(start..start.checked_add(size)?));
+            match range.filter(|range| range.end <= file.len()) {
+                Some(range) => chunks.push(range),
+                None => {
+                    let column = chunk.column_path().string();
+                    return Err(RefsError::Parquet(format!(
+                        "column `{column}` lies outside of the file: its footer is damaged"
+                    )));
+                }
+            }
         }
+        pages::check(file, chunks).map_err(RefsError::Parquet)?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ use super::rows::{ObjectSet, RowReader, lengths_of};
 use super::schema::{ROW_COLUMNS, ROW_GROUP_ROWS, TableError, column};
 use super::source::Span;
 pub use super::source::TableSource;
+use crate::pages;
 
 /// Most rows that memory is reserved for at once, on the footer's word.
 const RESERVED_ROWS: u64 = 1 << 20;
@@ -261,6 +262,14 @@ impl TableFile {
                 "the checksum of row group {index} does not hold"
             )));
         }
+        let chunks = self.footer.metadata().row_groups().get(index);
+        let chunks = chunks.into_iter().flat_map(|group| group.columns());
+        let chunks = chunks.filter_map(|chunk| {
+            let (first, end) = group_span(std::slice::from_ref(chunk))?;
+            let within = |at: u64| usize::try_from(at.checked_sub(start)?).ok();
+            Some(within(first)?..within(end)?)
+        });
+        pages::check(&bytes, chunks).map_err(TableError::damaged)?;
         Ok(Span {
             start,
             bytes,

@@ -5,7 +5,7 @@
         s3.objects["a.zarr/.zgroup"]          # bytes by key; there is one bucket, of any name
         s3.requests                           # [(method, key), ...]
 
-`before_put` is called with each key before it is stored; what it raises makes the answer a 503.
+`before_put` is called with each key before it is stored; what it raises makes the answer a 503. `before_get` is called before one is read.
 """
 
 import hashlib
@@ -68,6 +68,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         key, query = self.key()
         home = self.server.home
+        if home.before_get:
+            home.before_get(key)
         if "list-type" in query:
             self.list(query)
             return
@@ -107,7 +109,7 @@ class Listener(http.server.ThreadingHTTPServer):
 
 class S3:
     def __init__(self):
-        self.objects, self.requests, self.signed, self.before_put = {}, [], [], None
+        self.objects, self.requests, self.signed, self.before_put, self.before_get = {}, [], [], None, None
         self.lock = threading.Lock()
 
     def __enter__(self):

@@ -178,6 +178,11 @@ def test_messages_that_no_part_could_have_are_told_by_the_store(gribfs, http, tm
     store = load(tmp_path / "a.zarr")
     assert store.attrs["gribfs_missing_count"] == report["missing_fields"] == len(report["missing"]) > 0
     assert tree(tmp_path / "a.zarr") == tree(tmp_path / "whole.zarr")
+    # A last step that was killed while it removed the records, and given again.
+    (tmp_path / "a.zarr/.gribfs-copy.part-2-of-3.json").write_text("{}")
+    again = gribfs("copy", table, tmp_path / "a.zarr", *flags, "--finish", "--report", tmp_path / "again.json", code=1)
+    assert "left as fill" in again.stdout and not list((tmp_path / "a.zarr").glob(".gribfs-copy.part*"))
+    assert json.loads((tmp_path / "again.json").read_text())["missing"] == report["missing"]
     gribfs("copy", table, tmp_path / "a.zarr", *flags, "--finish", "--allow-missing")
     http.heal()
     gribfs("copy", table, tmp_path / "a.zarr", *flags)

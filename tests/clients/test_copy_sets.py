@@ -1,5 +1,6 @@
 """gribfs copy of reference sets: every array equals the values stored beside the samples, and what kerchunk, fsspec and numcodecs read."""
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -368,3 +369,53 @@ def test_a_coordinate_larger_than_memory_is_refused_before_it_is_read(gribfs, tm
     (tmp_path / "huge.json").write_text(json.dumps({"version": 1, "refs": refs}))
     assert "larger than 1 GiB" in gribfs("copy", tmp_path / "huge.json", tmp_path / "a.zarr", "--bbox", "0,0,1,1", code=2).stderr
     assert "--memory" in gribfs("copy", tmp_path / "huge.json", tmp_path / "a.zarr", "--chunks", "lat=7", code=2).stderr
+
+
+def plain_set(folder, arrays, **zarray):
+    """A set of plain float32 arrays, in the references themselves."""
+    refs = {".zgroup": '{"zarr_format":2}'}
+    for name, values in arrays.items():
+        about = {"zarr_format": 2, "shape": values.shape, "chunks": values.shape, "dtype": values.dtype.str, "order": "C", "fill_value": None, "filters": None, "compressor": None}
+        refs[f"{name}/.zarray"] = json.dumps(about | zarray)
+        refs[f"{name}/.zattrs"] = json.dumps({"_ARRAY_DIMENSIONS": [f"d{axis}" for axis in range(values.ndim)]})
+        refs[f"{name}/" + ".".join("0" * values.ndim)] = "base64:" + base64.b64encode(values.tobytes()).decode()
+    path = folder / "set.json"
+    path.write_text(json.dumps({"version": 1, "refs": refs}))
+    return path
+
+
+@pytest.mark.parametrize("more", [[], ["--codec", "none"], ["--zarr-format", "3"]])
+def test_names_that_mean_something_in_urls_stay_below_the_destination(gribfs, tmp_path, more):
+    """`%2e%2e` in the name of an array led out of it, and `rh%41` was written as `rhA`."""
+    values = numpy.arange(12, dtype="<f4").reshape(3, 4)
+    names = ["%2e%2e/%2e%2e/%2e%2e/esc", "..%2fevil", "rh%41", "a b#c", "why?"]
+    source = plain_set(tmp_path, {name: values for name in names})
+    work = tmp_path / "x" / "y" / "z"
+    work.mkdir(parents=True)
+    gribfs("copy", source, work / "a.zarr", *more)
+    assert {path.name for path in tmp_path.iterdir()} == {"set.json", "x"}
+    assert [path.name for path in work.iterdir()] == ["a.zarr"] and [path.name for path in work.parent.iterdir()] == ["z"]
+    for name in names:
+        assert (work / "a.zarr" / name).is_dir(), name
+        assert opened(work / "a.zarr")[name][...].tobytes() == values.tobytes(), name
+
+
+@pytest.mark.parametrize("name", [".gribfs-copy.json", "a/.zarray", "zarr.json"])
+def test_names_of_a_stores_own_documents_are_refused(gribfs, tmp_path, name):
+    source = plain_set(tmp_path, {name: numpy.zeros((2, 2), "<f4")})
+    done = gribfs("copy", source, tmp_path / "a.zarr", code=None)
+    assert done.returncode == 2 and not (tmp_path / "a.zarr").exists(), done.stderr
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8"])
+@pytest.mark.parametrize("more", [["--round-bits", "7"], ["--round-bits", "7", "--zarr-format", "3"], ["--zarr-format", "3"]])
+def test_rounding_leaves_what_says_that_there_is_no_value(gribfs, tmp_path, kind, more):
+    """-9999 became -9984, a number like any other; and xarray did not open the store in Zarr v3."""
+    values = numpy.linspace(-3, 250, 24).astype(kind).reshape(4, 6)
+    values[1, 2:] = -9999
+    source = plain_set(tmp_path, {"t": values}, fill_value=-9999.0)
+    gribfs("copy", source, tmp_path / "a.zarr", *more)
+    shown = xarray.open_zarr(str(tmp_path / "a.zarr")).t.values
+    assert numpy.array_equal(numpy.isnan(shown), values == -9999)
+    exact = "--round-bits" not in more
+    assert numpy.allclose(shown[values != -9999], values[values != -9999], rtol=0 if exact else 2**-8, atol=0)

@@ -179,11 +179,13 @@ proptest! {
 }
 
 #[test]
-fn damage_at_which_the_reader_of_parquet_panics_is_an_error() {
+fn damage_that_readers_of_parquet_do_not_survive_is_an_error() {
     // Found by fuzzing: the first is refused before the reader sees it, the second ends at the fence.
     for (name, words) in [
         ("column_before_the_file.parq", "lies outside of the file"),
         ("levels_cut_short.parq", "the file is damaged"),
+        // Readers made room for them, and a process without that much memory ends there.
+        ("page_that_claims_two_gigabytes.parq", "unpacked"),
     ] {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bad/refs_parquet");
         let bytes = Bytes::from(std::fs::read(format!("{folder}/{name}")).unwrap());

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::plan::SetArray;
 use crate::copy::documents::consolidated;
-use crate::copy::job::missing_attributes;
+use crate::copy::job::{mark, missing_attributes};
 use crate::copy::report::MissingCell;
 use crate::refs::RefSet;
 use crate::zarr::Format;
@@ -16,7 +16,7 @@ pub(super) fn documents_of(
     set: &RefSet,
     (own_groups, own_arrays): (&[(usize, String)], &[SetArray]),
     format: Format,
-    missing: &[MissingCell],
+    (plan, missing): (&Value, &[MissingCell]),
 ) -> Vec<(String, bytes::Bytes)> {
     let (mut groups, mut arrays, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
     for (number, path) in own_groups {
@@ -26,6 +26,7 @@ pub(super) fn documents_of(
             .map(|node| node.attributes.clone())
             .unwrap_or_default();
         if *number == 0 {
+            mark(&mut attributes, plan, None);
             attributes.extend(missing_attributes(missing));
         }
         let prefix = if path.is_empty() {

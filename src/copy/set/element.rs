@@ -1,5 +1,7 @@
 //! Elements of arrays of reference sets, as Zarr v2 names them: `<f8`, `>i2`, `|u1`.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 /// A numeric type.
@@ -150,17 +152,33 @@ impl Element {
         }
     }
 
-    /// Rounds floats to so many bits of their mantissa, as numcodecs' `BitRound` does.
-    pub(super) fn round(self, values: &mut [u8], bits: u32) {
+    /// A fill value as xarray looks for it in the attribute `_FillValue` of Zarr v3: floats as Base64 of a little-endian double.
+    pub(super) fn v3_missing(self, fill: &Value) -> Value {
+        if self.kind != 'f' || fill.is_string() {
+            return fill.clone();
+        }
+        fill.as_f64().map_or_else(
+            || fill.clone(),
+            |number| json!(BASE64_STANDARD.encode(number.to_le_bytes())),
+        )
+    }
+
+    /// Rounds floats to so many bits of their mantissa, as numcodecs' `BitRound` does; those that say that there is no value stay as they are.
+    pub(super) fn round(self, values: &mut [u8], bits: u32, missing: &[Vec<u8>]) {
         if !self.is_float() {
             return;
         }
+        let mut missing = missing.to_vec();
+        if self.big {
+            missing.iter_mut().for_each(|value| self.turn(value));
+        }
+        let is_missing = |cell: &[u8]| missing.iter().any(|value| value == cell);
         if self.big {
             self.turn(values);
         }
         if self.bytes == 4 {
             let (cells, _) = values.as_chunks_mut::<4>();
-            for cell in cells {
+            for cell in cells.iter_mut().filter(|cell| !is_missing(*cell)) {
                 let mut value = [f32::from_le_bytes(*cell)];
                 super::super::round::round(&mut value, bits);
                 *cell = value
@@ -171,7 +189,7 @@ impl Element {
             }
         } else {
             let (cells, _) = values.as_chunks_mut::<8>();
-            for cell in cells {
+            for cell in cells.iter_mut().filter(|cell| !is_missing(*cell)) {
                 *cell = round_double(f64::from_le_bytes(*cell), bits).to_le_bytes();
             }
         }
@@ -258,7 +276,7 @@ mod tests {
                 }
             };
             let mut values = [bytes(273.15), bytes(f64::INFINITY)].concat();
-            element.round(&mut values, 7);
+            element.round(&mut values, 7, &[]);
             assert_eq!(values, [bytes(274.0), bytes(f64::INFINITY)].concat());
         }
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
-use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::engine::on_a_thread;
 use super::super::layout::LayoutError;
+use super::super::ledger::Ledger;
 use super::super::report::{CopyError, CopyProgress};
 use super::super::settings::{CopySettings, Parts};
 use super::super::shard;
-use super::super::state::State;
 use super::blocks::{Block, block, file_key, has, pieces, small};
 use super::pick::{self, Grid};
 use super::plan::{Recoded, SetArray, bytes_of};
@@ -47,7 +47,7 @@ pub(super) struct Work {
     pub(super) progress: Arc<CopyProgress>,
     /// Chunk files that lie in the destination.
     pub(super) existing: HashSet<String>,
-    pub(super) state: AsyncMutex<State>,
+    pub(super) ledger: Ledger,
     /// Chunks of the set that were or are in the copy, and those that were there already.
     pub(super) found: AtomicU64,
     pub(super) kept: AtomicU64,
@@ -124,7 +124,7 @@ impl Work {
         let (name, cell) = (array.info.chunk_name(number), self.cell(array, number));
         self.found.fetch_add(1, Relaxed);
         let path = format!("{}/{name}", array.path);
-        if self.existing.contains(&path) && !self.state.lock().await.missing.contains_key(&cell) {
+        if self.existing.contains(&path) && !self.ledger.is_missing(&cell) {
             self.kept.fetch_add(1, Relaxed);
             return Ok(());
         }
@@ -287,12 +287,11 @@ impl Work {
         {
             return false;
         }
-        let state = self.state.lock().await;
         let mut cells = block
             .chunks
             .iter()
             .map(|(number, _)| self.cell(array, *number));
-        !cells.any(|cell| state.missing.contains_key(&cell))
+        !cells.any(|cell| self.ledger.is_missing(&cell))
     }
 
     /// The bytes of a chunk as the mount shows it, or why they cannot be had.
@@ -350,25 +349,13 @@ impl Work {
 
     /// Writes the state where chunks are left as fill that were not before.
     async fn note(&self, here: &[String], lost: &[(String, String)]) -> Result<(), CopyError> {
-        let mut state = self.state.lock().await;
-        for cell in here {
-            state.missing.remove(cell);
-        }
-        let mut is_new = false;
-        for (cell, reason) in lost {
-            is_new |= state.missing.insert(cell.clone(), reason.clone()).is_none();
-        }
         CopyProgress::add(&self.progress.missing, lost.len());
-        if is_new {
-            state
-                .write(&self.storage, &self.settings.destination)
-                .await?;
-        }
-        Ok(())
+        let place = (&self.storage, &self.settings.destination);
+        self.ledger.note(here.to_vec(), lost.to_vec(), place).await
     }
 
     async fn write(&self, path: &str, bytes: Bytes) -> Result<(), CopyError> {
-        let place = self.settings.destination.with_suffix(&format!("/{path}"));
+        let place = self.settings.destination.below(path);
         CopyProgress::add(&self.progress.written, bytes.len());
         self.storage.put_unsettled(&place, bytes).await?;
         Ok(())
@@ -387,7 +374,7 @@ pub(super) fn decoded(
         .saturating_mul(recoded.element.bytes as u64);
     let mut values = recoded.chain.decode(bytes, small(due))?;
     if let Some(bits) = recoded.bits {
-        recoded.element.round(&mut values, bits);
+        recoded.element.round(&mut values, bits, &recoded.missing);
     }
     if recoded.turned {
         recoded.element.turn(&mut values);

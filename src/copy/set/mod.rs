@@ -23,13 +23,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::codec::Codec;
 use super::destination::{Company, Destination, Found};
 use super::engine::on_a_thread;
-use super::job::{missing, nothing_to_do};
+use super::job::{missing, nothing_to_do, root_name};
 use super::layout::LayoutError;
+use super::ledger::Ledger;
 use super::report::{CopyError, CopyPlan, CopyProgress, CopyReport, MissingCell};
 use super::round::Rounding;
 use super::settings::{CopySettings, Parts};
@@ -149,7 +150,7 @@ impl SetCopy {
         let layout = self.layout().await?;
         let plan = self.identity(&layout).await?;
         let root = self
-            .documents((&layout.groups, &layout.arrays), &[])
+            .documents((&layout.groups, &layout.arrays), &plan, &[])
             .pop()
             .ok_or(CopyError::Empty)?;
         let again = self.settings.resume.then_some(&root);
@@ -160,6 +161,7 @@ impl SetCopy {
                 Parts::One(_) => Holders::Several,
             })
             .await?;
+        let seen = there.document(root_name(self.settings.format)).await?;
         let (mut state, existing) = match self.settings.parts {
             Parts::Whole => match there.look(plan, None, false).await? {
                 Found::Begun(state) => (state, there.files(Company::None).await?.chunks),
@@ -181,8 +183,13 @@ impl SetCopy {
                 }
             },
             Parts::Finish => {
-                let records = match there.gather(&plan, &root).await? {
-                    Gathered::Complete => return Ok(nothing_to_do()),
+                let records = match there.gather(&plan, None, &root).await? {
+                    Gathered::Complete(missing) => {
+                        return Ok(CopyReport {
+                            missing,
+                            ..nothing_to_do()
+                        });
+                    }
                     Gathered::Done(records) => records,
                 };
                 let mut state = State::new(plan, None);
@@ -191,11 +198,15 @@ impl SetCopy {
                 report.raw_bytes = total(&layout.arrays);
                 let all = (layout.groups.as_slice(), layout.arrays.as_slice());
                 self.publish(all, state, &mut report).await?;
-                there.forget(&records).await?;
+                let records = records.into_iter().map(|(part, _)| part);
+                there.forget(records).await?;
                 return Ok(report);
             }
         };
         state.write(&self.storage, there.place).await?;
+        if self.settings.parts == Parts::Whole {
+            there.still(self.settings.format, seen).await?;
+        }
         let pieces: u64 = layout.arrays.iter().map(SetArray::count).sum();
         let pieces = match self.settings.parts {
             Parts::One(part) => pieces / u64::from(part.of),
@@ -214,14 +225,14 @@ impl SetCopy {
             arrays: layout.arrays,
             progress,
             existing,
-            state: AsyncMutex::new(state),
+            ledger: Ledger::new(state),
             found: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             blocks: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
             cores: Arc::new(Semaphore::new(cores)),
         });
         work.run().await?;
-        let state = work.state.lock().await.clone();
+        let state = work.ledger.state().await;
         let mut report = CopyReport {
             fields: work.found.load(Relaxed),
             kept: work.kept.load(Relaxed),
@@ -254,8 +265,9 @@ impl SetCopy {
             // Nobody else has gone on with it meanwhile.
             state.write(&self.storage, there.place).await?;
         }
-        for (name, bytes) in self.documents(all, &report.missing) {
-            let place = there.place.with_suffix(&format!("/{name}"));
+        let plan = state.plan.clone();
+        for (name, bytes) in self.documents(all, &plan, &report.missing) {
+            let place = there.place.below(&name);
             self.storage.put(&place, bytes).await?;
         }
         if state.missing.is_empty() {
@@ -310,6 +322,12 @@ impl SetCopy {
             arrays: Vec::new(),
         };
         for number in kept {
+            if set.path(number).split('/').any(is_reserved) {
+                return Err(CopyError::Selection(format!(
+                    "{}: a store of Zarr has documents of its own by such a name",
+                    set.path(number)
+                )));
+            }
             let Some(candidate) = candidate(set, number, &coordinates) else {
                 let path = set.path(number).to_owned();
                 layout.groups.push((number, path));
@@ -401,10 +419,22 @@ impl SetCopy {
     fn documents(
         &self,
         all: (&[(usize, String)], &[SetArray]),
+        plan: &Value,
         missing: &[MissingCell],
     ) -> Vec<(String, bytes::Bytes)> {
-        documents_of(self.reader.set(), all, self.settings.format, missing)
+        documents_of(
+            self.reader.set(),
+            all,
+            self.settings.format,
+            (plan, missing),
+        )
     }
+}
+
+/// Whether a name is one that the documents of a store, or of a copy, may have.
+fn is_reserved(name: &str) -> bool {
+    [ARRAY, ".zgroup", ".zattrs", ".zmetadata", "zarr.json"].contains(&name)
+        || name.starts_with(".gribfs-copy")
 }
 
 /// An array of a set, as it is looked at; `None` for groups.

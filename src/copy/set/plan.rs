@@ -66,6 +66,8 @@ pub(super) struct Recoded {
     pub(super) fill: Vec<u8>,
     /// Bits of the mantissa that are kept.
     pub(super) bits: Option<u32>,
+    /// Elements that say that there is no value, as they lie in the set: they are not rounded.
+    pub(super) missing: Vec<Vec<u8>>,
     /// Whether the bytes of each element are turned around.
     pub(super) turned: bool,
 }
@@ -227,6 +229,10 @@ impl Candidate {
             Rounding::None | Rounding::Bits(_) | Rounding::Auto => None,
         };
         let turned = element.is_turned() && settings.format == Format::V3;
+        let named = ["_FillValue", "missing_value"]
+            .iter()
+            .filter_map(|key| element.fill(self.attributes.get(*key)?));
+        let missing = named.chain([fill.clone()]).collect();
         let mut fill = fill;
         if turned {
             element.turn(&mut fill);
@@ -245,6 +251,7 @@ impl Candidate {
             codec,
             fill,
             bits,
+            missing,
         })
     }
 
@@ -358,9 +365,14 @@ impl SetArray {
         attributes.remove("_ARRAY_DIMENSIONS");
         let fill = self.zarray.get("fill_value").unwrap_or(&Value::Null);
         // In v3 the fill value says nothing about missing values; xarray looks at this attribute.
-        if !fill.is_null() && fill.as_str() != Some("NaN") && !attributes.contains_key("_FillValue")
-        {
-            attributes.insert("_FillValue".to_owned(), fill.clone());
+        let own = attributes.get("_FillValue").cloned();
+        let missing =
+            own.or_else(|| (!fill.is_null() && fill.as_str() != Some("NaN")).then(|| fill.clone()));
+        if let Some(missing) = missing {
+            attributes.insert(
+                "_FillValue".to_owned(),
+                recoded.element.v3_missing(&missing),
+            );
         }
         let item = recoded.element.bytes as u64;
         let mut document = json!({

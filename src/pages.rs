@@ -1,0 +1,277 @@
+//! What the pages of a Parquet file claim to unpack to, before a reader makes room for it.
+//!
+//! A page's header tells its size unpacked, and readers allocate that before they look at a byte: of a file of 4 kB a page may claim 2 GB. Such
+//! a claim is refused where it is out of all proportion to what the page has.
+//!
+//! Source: Apache Parquet's `parquet.thrift` (PageHeader: 1 type, 2 uncompressed_page_size, 3 compressed_page_size), written in the Thrift
+//! compact protocol. Knows no columns and no values: a header that cannot be read is left to the reader, which says what is wrong with it.
+
+use std::ops::Range;
+
+/// Bytes that the pages of one row group which are in memory together may claim, whatever they hold.
+const CLAIM: u64 = 64 << 20;
+/// And more than that if they have one byte for so many: Zstandard packs a constant a few ten thousand times, but then the claim is small.
+const RATIO: u64 = 2000;
+/// Structs in structs that a header may hold: it has three.
+const MAX_DEPTH: u32 = 16;
+
+/// Holds the claims of column chunks against what they have. `chunks` are where the chunks of a row group lie in `bytes`; of each, one page at a
+/// time is in memory.
+///
+/// # Errors
+/// What is wrong, for people.
+pub(crate) fn check(
+    bytes: &[u8],
+    chunks: impl IntoIterator<Item = Range<usize>>,
+) -> Result<(), String> {
+    let (mut claimed, mut held) = (0_u64, 0_u64);
+    for chunk in chunks {
+        let pages = bytes.get(chunk).unwrap_or_default();
+        claimed = claimed.saturating_add(largest_claim(pages));
+        held = held.saturating_add(pages.len() as u64);
+    }
+    if claimed > CLAIM.max(held.saturating_mul(RATIO)) {
+        return Err(format!(
+            "pages of {held} bytes claim to be {claimed} bytes unpacked: the file is damaged, or made to do damage"
+        ));
+    }
+    Ok(())
+}
+
+/// The largest size that a page of a column chunk claims.
+fn largest_claim(mut pages: &[u8]) -> u64 {
+    let mut largest = 0;
+    while !pages.is_empty() {
+        let Some((header, rest)) = PageHeader::read(pages) else {
+            break;
+        };
+        largest = largest.max(u64::try_from(header.unpacked).unwrap_or(u64::MAX));
+        let packed = usize::try_from(header.packed).ok();
+        let Some(rest) = packed.and_then(|packed| rest.get(packed..)) else {
+            break;
+        };
+        pages = rest;
+    }
+    largest
+}
+
+/// Sizes of a page in bytes; less than 0 only in a damaged one.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct PageHeader {
+    unpacked: i64,
+    packed: i64,
+}
+
+impl PageHeader {
+    /// A header at the beginning of some bytes, and what is behind it.
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let mut input = Input(bytes);
+        let mut header = Self::default();
+        let mut id = 0;
+        while let Some(kind) = input.field(&mut id)? {
+            match (id, kind) {
+                (2, Kind::INTEGER) => header.unpacked = input.integer()?,
+                (3, Kind::INTEGER) => header.packed = input.integer()?,
+                _ => input.skip(kind, MAX_DEPTH)?,
+            }
+        }
+        Some((header, input.0))
+    }
+}
+
+/// Types of the compact protocol.
+struct Kind;
+
+impl Kind {
+    const TRUE: u8 = 1;
+    const FALSE: u8 = 2;
+    const BYTE: u8 = 3;
+    const SHORT: u8 = 4;
+    const INTEGER: u8 = 5;
+    const LONG: u8 = 6;
+    const DOUBLE: u8 = 7;
+    const BINARY: u8 = 8;
+    const LIST: u8 = 9;
+    const SET: u8 = 10;
+    const MAP: u8 = 11;
+    const STRUCT: u8 = 12;
+}
+
+/// Bytes of the compact protocol that are still to be read.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn pass(&mut self, count: u64) -> Option<()> {
+        self.0 = self.0.get(usize::try_from(count).ok()?..)?;
+        Some(())
+    }
+
+    /// Seven bits in each byte, the lowest first.
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// A signed number: 0, -1, 1, -2, 2, ..
+    fn integer(&mut self) -> Option<i64> {
+        let number = self.varint()?;
+        Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    }
+
+    /// The type of the next field of a struct, whose number becomes `id`; `Some(None)` at the end of the struct.
+    fn field(&mut self, id: &mut i64) -> Option<Option<u8>> {
+        let head = self.byte()?;
+        if head == 0 {
+            return Some(None);
+        }
+        *id = match head >> 4 {
+            0 => self.integer()?,
+            more => id.wrapping_add(i64::from(more)),
+        };
+        Some(Some(head & 0x0f))
+    }
+
+    fn skip(&mut self, kind: u8, depth: u32) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        match kind {
+            Kind::TRUE | Kind::FALSE => {}
+            Kind::BYTE => self.pass(1)?,
+            Kind::SHORT | Kind::INTEGER | Kind::LONG => drop(self.varint()?),
+            Kind::DOUBLE => self.pass(8)?,
+            Kind::BINARY => {
+                let length = self.varint()?;
+                self.pass(length)?;
+            }
+            Kind::LIST | Kind::SET => {
+                let head = self.byte()?;
+                let count = match head >> 4 {
+                    15 => self.varint()?,
+                    count => count.into(),
+                };
+                self.items(count, head & 0x0f, depth)?;
+            }
+            Kind::MAP => {
+                let count = self.varint()?;
+                if count > 0 {
+                    let kinds = self.byte()?;
+                    for _ in 0..count {
+                        self.items(1, kinds >> 4, depth)?;
+                        self.items(1, kinds & 0x0f, depth)?;
+                    }
+                }
+            }
+            Kind::STRUCT => {
+                let mut id = 0;
+                while let Some(kind) = self.field(&mut id)? {
+                    self.skip(kind, depth)?;
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Items of a list: a boolean among them has a byte.
+    fn items(&mut self, count: u64, kind: u8, depth: u32) -> Option<()> {
+        match kind {
+            Kind::TRUE | Kind::FALSE => self.pass(count),
+            _ => (0..count).try_for_each(|_| self.skip(kind, depth)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header with these sizes, a struct with a list and a text in it, and a field whose number is written out.
+    fn page(unpacked: u32, packed: u8) -> Vec<u8> {
+        let mut bytes = vec![0x15, 0x00, 0x15];
+        let mut number = unpacked << 1;
+        while number >= 0x80 {
+            bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+            number >>= 7;
+        }
+        bytes.extend([u8::try_from(number).unwrap(), 0x15, packed << 1]);
+        // 5: struct { 1: i32, 2: list of two i32, 3: binary of 3, 4: true, 5: double }
+        bytes.extend([
+            0x2c, 0x15, 0x02, 0x19, 0x25, 0x02, 0x04, 0x18, 0x03, 1, 2, 3, 0x11, 0x17,
+        ]);
+        bytes.extend([0; 8]);
+        bytes.push(0);
+        // 200: a byte.
+        bytes.extend([0x03, 0x90, 0x03, 7, 0]);
+        bytes.extend(std::iter::repeat_n(0xaa, packed.into()));
+        bytes
+    }
+
+    #[test]
+    fn headers_are_read_and_passed_over() {
+        let two = [page(1000, 20), page(70_000_000, 5)].concat();
+        let (header, rest) = PageHeader::read(&two).unwrap();
+        let wanted = PageHeader {
+            unpacked: 1000,
+            packed: 20,
+        };
+        assert_eq!(
+            (header, rest.len()),
+            (wanted, two.len() - page(1000, 0).len())
+        );
+        assert_eq!(largest_claim(&two), 70_000_000);
+        assert_eq!(
+            largest_claim(&two[..70]),
+            1000,
+            "what is cut off is the reader's to tell"
+        );
+    }
+
+    #[test]
+    fn claims_out_of_proportion_are_refused() {
+        let (small, large) = (page(60 << 20, 100), page(70 << 20, 100));
+        assert!(check(&small, [0..small.len()]).is_ok());
+        assert!(check(&large, [0..large.len()]).is_err());
+        let both = [small.clone(), small].concat();
+        let chunks = [0..both.len() / 2, both.len() / 2..both.len()];
+        assert!(check(&both, chunks).is_err(), "of two columns at a time");
+        assert!(
+            check(&both, [0..both.len()]).is_ok(),
+            "of one column one after the other"
+        );
+        let mut honest = large;
+        honest.extend(vec![0; 40 << 10]);
+        assert!(check(&honest, [0..honest.len()]).is_ok());
+    }
+
+    #[test]
+    fn whatever_comes_is_read_to_an_end() {
+        let whole = page(1000, 20);
+        for at in 0..whole.len() {
+            for value in 0..=255 {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                let _claim = largest_claim(&bytes);
+                let _claim = largest_claim(&bytes[..at]);
+            }
+        }
+        // Structs in structs without an end.
+        assert_eq!(largest_claim(&[0x1c; 1000]), 0);
+        // A list of more items than there are bytes.
+        assert_eq!(
+            largest_claim(&[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x0f]),
+            0
+        );
+    }
+}
