@@ -72,6 +72,9 @@ pub(super) struct CopyArgs {
     /// Extend a store along this axis (time, `valid_time`) by what the slice has behind the store's end; chunks and codec stay the store's
     #[arg(long, value_name = "DIM", value_parser = ["time", "valid_time", "step"])]
     pub(super) append: Option<String>,
+    /// With --append: take runs before they are complete; what comes of them later is not added any more
+    #[arg(long, requires = "append")]
+    pub(super) partial: bool,
     /// Write the chunks of part I of N only; the parts of a copy may be made by as many processes at once, on any machines
     #[arg(long, value_name = "I/N", conflicts_with_all = ["append", "raw"])]
     pub(super) part: Option<Part>,
@@ -183,7 +186,11 @@ pub(super) fn run(args: &CopyArgs) -> Result<u8, Failure> {
     let writer = destination_storage(args, &destination)?;
     let opened = copy_source::open(
         &named,
-        args.view.as_of,
+        (
+            args.view.as_of,
+            // What comes later for a position that is there already is never added.
+            args.append.is_none() || args.partial,
+        ),
         &args.allow_root,
         &storage,
         &runtime,

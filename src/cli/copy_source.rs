@@ -3,11 +3,13 @@
 //! A path in a mount (`/mnt/gfs`, `/mnt/gfs/best_available.zarr`) stands for the mount's table and the slice that the path names: the
 //! messages come from the archive, not through the kernel. A mount of a part of its table is refused, as its flags are not known.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::output::count_text;
 use super::{Failure, load_failure};
 use crate::config;
 use crate::dataset::archive::{RowSource, rows_of};
@@ -108,7 +110,7 @@ pub(super) enum Opened {
 /// The whole collection of a source and its rows, or a reference set.
 pub(super) fn open(
     named: &Named,
-    as_of: Option<Instant>,
+    (as_of, partial): (Option<Instant>, bool),
     allowed: &[PathBuf],
     storage: &Storage,
     runtime: &tokio::runtime::Runtime,
@@ -137,7 +139,25 @@ pub(super) fn open(
             (found.archive, library.rows())
         }
     };
-    let collection = Collection::build(archive, as_of);
+    // Where no run is called complete, nobody has looked.
+    let knows = archive
+        .parts
+        .iter()
+        .any(|part| !part.complete_runs.is_empty());
+    let runs = archive.parts.iter().flat_map(|part| part.runs.iter());
+    let left_out: BTreeSet<Instant> = runs
+        .filter(|run| !partial && knows && !archive.is_complete(**run))
+        .copied()
+        .collect();
+    if let Some(last) = left_out.last() {
+        say!(
+            "{source}: {} left out that {} not complete, the last of them {}: --partial takes them as they are",
+            count_text(left_out.len() as u64, "run"),
+            if left_out.len() == 1 { "is" } else { "are" },
+            last.path_name(),
+        );
+    }
+    let collection = Collection::of_runs(archive, as_of, |run| !left_out.contains(&run));
     if collection.groups.is_empty() {
         return Err(Failure::failed(format!(
             "{source}: no message of this table can be shown; `gribfs info` says why"

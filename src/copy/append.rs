@@ -4,7 +4,7 @@
 //! with the old values in their places, and so are coordinates: whoever reads by the old shape meanwhile finds what was there before. The
 //! new shape is shown by the root's document, which is written last. A crash before leaves the old store; the same command goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
@@ -33,6 +33,9 @@ pub(super) struct Along {
     pub(super) old: u64,
     /// Position in the slice of each position from `old` on.
     pub(super) new: Vec<u64>,
+    /// Cells of before that were left as fill and are in the slice: their number along the leading axes of the store, and in the mount's
+    /// chunk grid.
+    pub(super) again: HashMap<u64, u64>,
 }
 
 impl Along {
@@ -48,7 +51,7 @@ pub(super) async fn extend(
     layout: &mut Layout,
     root: &Value,
     format: Format,
-    dimension: &str,
+    (dimension, missing): (&str, &BTreeMap<String, String>),
     (storage, destination): (&Storage, &Location),
 ) -> Result<(), CopyError> {
     let fail = CopyError::Append;
@@ -90,7 +93,7 @@ pub(super) async fn extend(
         )));
     }
     // The axes first, one in each group: they say where the others' positions go.
-    let mut axes: BTreeMap<String, (Vec<i64>, Vec<u64>)> = BTreeMap::new();
+    let mut axes: BTreeMap<String, Axis> = BTreeMap::new();
     for target in &layout.targets {
         let (group, name) = split(&target.path);
         let is_axis = name == dimension && target.array.dimensions == [dimension];
@@ -103,12 +106,13 @@ pub(super) async fn extend(
         let Content::Inline(own) = &target.array.content else {
             return Err(fail(format!("{dimension} is no axis of times")));
         };
-        let new = positions(&old, &integers(own)).map_err(|value| {
+        let own = integers(own);
+        let new = positions(&old, &own).map_err(|value| {
             fail(format!(
                 "{dimension} {value} of the slice comes before the end of the store's, and the store does not have it: select later ones"
             ))
         })?;
-        axes.insert(group.to_owned(), (old, new));
+        axes.insert(group.to_owned(), Axis { old, own, new });
     }
     if axes.is_empty() {
         return Err(fail(format!("the slice has no axis {dimension}")));
@@ -164,10 +168,10 @@ pub(super) async fn extend(
             same_coordinate(target, storage, destination).await?;
             continue;
         };
-        let (old, new) = axes
+        let axis = axes
             .get(split(&target.path).0)
             .ok_or_else(|| fail(format!("{} has no axis {dimension}", target.path)))?;
-        let length = old.len() as u64 + new.len() as u64;
+        let length = (axis.old.len() + axis.new.len()) as u64;
         if target.fields.is_some() {
             if let Some(slot) = target.array.shape.get_mut(at) {
                 *slot = length;
@@ -178,13 +182,14 @@ pub(super) async fn extend(
                 }
                 fields.along = Some(Along {
                     axis: at,
-                    old: old.len() as u64,
-                    new: new.clone(),
+                    old: axis.old.len() as u64,
+                    new: axis.new.clone(),
+                    again: again(&target.path, fields, (at, axis), missing),
                 });
             }
         } else {
             let old = old_values(target, Some(found), format, (storage, destination)).await?;
-            let merged = merged(target, &old, at, new)?;
+            let merged = merged(target, &old, at, &axis.new)?;
             if let Some(slot) = target.array.shape.get_mut(at) {
                 *slot = length;
             }
@@ -195,6 +200,46 @@ pub(super) async fn extend(
             .map_err(|error| CopyError::Layout(error.into()))?;
     }
     Ok(())
+}
+
+/// An axis that grows.
+struct Axis {
+    /// Values of the store.
+    old: Vec<i64>,
+    /// Values of the slice.
+    own: Vec<i64>,
+    /// Positions in the slice of those that come behind the store's.
+    new: Vec<u64>,
+}
+
+/// The cells of an array that are named among `missing` and that the slice has: see [`Along::again`].
+fn again(
+    path: &str,
+    fields: &Fields,
+    (at, axis): (usize, &Axis),
+    missing: &BTreeMap<String, String>,
+) -> HashMap<u64, u64> {
+    let own: HashMap<i64, u64> = axis.own.iter().copied().zip(0..).collect();
+    let prefix = format!("{path}[");
+    let cells = missing.range(prefix.clone()..);
+    let cells = cells.map_while(|(cell, _)| cell.strip_prefix(prefix.as_str()));
+    let places = cells.filter_map(|cell| {
+        let positions = cell.trim_end_matches(']').split(',');
+        let positions: Vec<u64> = positions
+            .map(|text| text.parse().ok())
+            .collect::<Option<_>>()?;
+        let (mut linear, mut source) = (0, 0);
+        for (number, position) in positions.iter().enumerate() {
+            linear = linear * fields.lead.get(number)? + position;
+            let mut here = *position;
+            if number == at {
+                here = *own.get(axis.old.get(usize::try_from(*position).ok()?)?)?;
+            }
+            source = source * fields.source_grid.get(number)? + here;
+        }
+        (positions.len() == fields.lead.len()).then_some((linear, source))
+    });
+    places.collect()
 }
 
 /// Group and name of a path.
@@ -422,6 +467,7 @@ mod tests {
         let along = Along {
             axis: 0,
             old: 2,
+            again: HashMap::new(),
             new: vec![4, 7],
         };
         let found: Vec<_> = (0..5).map(|at| along.source(at)).collect();

@@ -244,6 +244,8 @@ pub(super) fn nameless(directory: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn fields() -> Fields {
@@ -316,6 +318,7 @@ mod tests {
                 axis: 0,
                 old: 1,
                 new: vec![3, 6],
+                again: HashMap::new(),
             }),
             source_grid: vec![7, 1, 1],
             ..fields.clone()

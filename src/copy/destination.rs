@@ -70,6 +70,13 @@ impl Destination<'_> {
                 return Ok(Found::Begun(state.instead_of(known)));
             }
             Some(Ok(known)) if known.finished => return Ok(Found::Store),
+            Some(Ok(known)) if extends => {
+                let what = format!(
+                    "holds an append that was stopped, of another selection or of a table that has grown since ({}); the store is as it was before: give that command again, with --run to the last run that it had, then this one",
+                    difference(&known.plan, &state.plan)
+                );
+                return Err(self.occupied(&what));
+            }
             Some(Ok(known)) => {
                 let what = format!(
                     "holds an unfinished copy of something else ({}): finish that one, or remove it",

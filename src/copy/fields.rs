@@ -10,7 +10,7 @@ pub(super) struct Cell {
     pub(super) slot: usize,
     /// Its number along the leading axes of the store.
     pub(super) linear: u64,
-    /// Its number in the mount's chunk grid; `None` if the store has it already.
+    /// Its number in the mount's chunk grid; `None` if the store has it already, and not as a hole.
     pub(super) source: Option<u64>,
 }
 
@@ -147,6 +147,10 @@ impl Fields {
                     Some(_) | None => Some(at),
                 };
                 source = source.and_then(|source| Some(source * of(&self.source_grid) + own?));
+            }
+            if source.is_none() {
+                let along = self.along.as_ref();
+                source = along.and_then(|along| along.again.get(&linear).copied());
             }
             if inside {
                 cells.push(Cell {

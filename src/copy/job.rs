@@ -91,7 +91,9 @@ impl Copy {
     /// [`CopyError`].
     pub async fn plan(&self) -> Result<CopyPlan, CopyError> {
         let seen = self.root_document().await?;
-        let mut layout = self.extended(self.model()?, seen.as_ref()).await?.0;
+        let known = self.holes().await?;
+        let extended = self.extended(self.model()?, seen.as_ref(), &known).await?;
+        let mut layout = extended.0;
         if let Parts::One(part) = self.settings.parts {
             layout.share = Some(Share::new(part, &layout));
         }
@@ -162,7 +164,8 @@ impl Copy {
         let _held = self.there().hold(Holders::One).await?;
         // What the layout is made of must still be there when the state says that this process writes.
         let seen = self.root_document().await?;
-        let (mut layout, extends) = self.extended(model, seen.as_ref()).await?;
+        let known = self.holes().await?;
+        let (mut layout, extends) = self.extended(model, seen.as_ref(), &known).await?;
         let plan = identity(&self.settings, &layout);
         let counted = counted(&self.view, &layout);
         if !extends {
@@ -247,11 +250,19 @@ impl Copy {
         self.there().document(root_name(self.settings.format)).await
     }
 
+    /// Cells that the store has as fill since they could not be had.
+    async fn holes(&self) -> Result<BTreeMap<String, String>, CopyError> {
+        let state = State::read(&self.storage, &self.settings.destination).await?;
+        let finished = state.and_then(Result::ok).filter(|state| state.finished);
+        Ok(finished.map(|state| state.missing).unwrap_or_default())
+    }
+
     /// What is to be written, of a store whose root document is `seen`, and whether that extends it.
     async fn extended(
         &self,
         mut layout: Layout,
         seen: Option<&Bytes>,
+        holes: &BTreeMap<String, String>,
     ) -> Result<(Layout, bool), CopyError> {
         let format = self.settings.format;
         let (Some(dimension), Some(seen)) = (&self.settings.append, seen) else {
@@ -262,7 +273,7 @@ impl Copy {
             CopyError::Append(format!("{place}: {error}"))
         })?;
         let place = (&self.storage, &self.settings.destination);
-        extend(&mut layout, &root, format, dimension, place).await?;
+        extend(&mut layout, &root, format, (dimension, holes), place).await?;
         if let Some(path) = layout.uneven() {
             return Err(CopyError::Append(format!(
                 "{path} has other chunks than the other statistics of its array"

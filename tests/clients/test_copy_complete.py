@@ -7,7 +7,7 @@ import oracle
 import pytest
 import s3
 from conftest import ARCHIVE
-from test_copy import load, tree
+from test_copy import load, remote_table, tree
 from test_values import products, run_name  # noqa: F401 (products is a fixture)
 
 
@@ -100,3 +100,59 @@ def test_chunks_larger_than_memory_are_refused_before_anything_is_made(products,
     command = ["copy", products("gfs").table, tmp_path / "a.zarr", "--slice", "run_time", "--memory", "16M"]
     done = gribfs(*command, "--chunks", chunks, code=2)
     assert ("must fit into half of --memory" in done.stderr or "a chunk larger than memory" in done.stderr) and not (tmp_path / "a.zarr").exists()
+
+
+@pytest.mark.parametrize("flags", [[], ["--chunks", "time=2,step=2"], ["--chunks", "time=2,step=2,latitude=40", "--zarr-format", "3"]])
+def test_a_hole_of_an_append_is_tried_again_by_the_next(gribfs, http, tmp_path, flags):
+    """It stayed for good, though the command said that it would be tried again."""
+    folder = ARCHIVE / "gfs.20261122"
+    table = remote_table(gribfs, http, folder, tmp_path)
+    command = ["copy", table, tmp_path / "a.zarr", "--slice", "run_time", *flags]
+    runs = ["2026-11-22T00", "2026-11-22T06", "2026-11-22T12"]
+    gribfs(*command, "--run", runs[0])
+    gone = next(file for file in oracle.grib_files(folder / "06") if "f003" in file.name or "f006" in file.name)
+    http.fault(str(gone.relative_to(ARCHIVE)), "404")
+    done = gribfs(*command, "--append", "time", "--run", f"{runs[0]}..{runs[1]}", code=1)
+    assert "left as fill" in done.stdout
+    assert "left as fill" in gribfs(*command, "--append", "time", "--run", f"{runs[0]}..{runs[1]}", code=1).stdout
+    http.heal()
+    # The next day's takes it along; or the same command, with nothing new.
+    for more in (runs[1], runs[2]):
+        shutil.copytree(tmp_path / "a.zarr", tmp_path / "b.zarr")
+        ours = [tmp_path / "b.zarr" if word == tmp_path / "a.zarr" else word for word in command]
+        gribfs(*ours, "--append", "time", "--run", f"{runs[0]}..{more}")
+        gribfs(*[tmp_path / "whole.zarr" if word == tmp_path / "a.zarr" else word for word in command], "--run", f"{runs[0]}..{more}")
+        own, whole = load(tmp_path / "b.zarr"), load(tmp_path / "whole.zarr")
+        for name in whole.variables:
+            assert own[name].values.tobytes() == whole[name].values.tobytes(), (more, name)
+        assert "gribfs_missing" not in own.attrs and not (tmp_path / "b.zarr/.gribfs-copy.json").exists()
+        shutil.rmtree(tmp_path / "b.zarr")
+        shutil.rmtree(tmp_path / "whole.zarr")
+
+
+def test_an_append_leaves_runs_that_are_not_complete_for_later(gribfs, http, tmp_path):
+    """What came later for times that the store had already was never added, and nothing said so."""
+    folder = ARCHIVE / "gfs.20261122"
+    last = str(sorted(oracle.grib_files(folder / "06"))[-1].relative_to(ARCHIVE))
+    for name in (last, last + ".idx"):
+        http.fault(name, "404")
+    urls = [http.url(file.relative_to(ARCHIVE)) for file in oracle.grib_files(folder)]
+    gribfs("index", *urls, "-o", tmp_path / "t.parquet", code=None)
+    runs = ["--run", "2026-11-22T00..2026-11-22T06"]
+
+    def copy(name, *more, code=0):
+        return gribfs("copy", tmp_path / "t.parquet", tmp_path / name, "--slice", "run_time", *more, code=code)
+
+    copy("a.zarr", "--run", "2026-11-22T00")
+    shutil.copytree(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    assert "1 run left out that is not complete" in copy("a.zarr", "--append", "time", *runs).stdout
+    assert load(tmp_path / "a.zarr").sizes["time"] == 1
+    assert "not complete" not in copy("b.zarr", "--append", "time", "--partial", *runs, code=None).stdout
+    assert load(tmp_path / "b.zarr").sizes["time"] == 2
+    http.heal()
+    gribfs("index", *urls, "-o", tmp_path / "t.parquet")
+    copy("a.zarr", "--append", "time", *runs)
+    copy("whole.zarr", *runs)
+    own, whole = load(tmp_path / "a.zarr"), load(tmp_path / "whole.zarr")
+    for name in whole.variables:
+        assert own[name].values.tobytes() == whole[name].values.tobytes(), name
