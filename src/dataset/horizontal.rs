@@ -229,6 +229,8 @@ pub fn describe(grid: &Grid) -> String {
     let mut text = format!("{}, {}", grid.kind(), lengths.join(" x "));
     for axis in &grid.coordinates().axes {
         if let (Some(first), Some(last)) = (axis.values.first(), axis.values.last()) {
+            // Projected metres are computed: what lies below a millionth is rounding.
+            let [first, last] = [first, last].map(|end| (end * 1e6).round() / 1e6);
             text += &format!(", {} {first}..{last}", axis.name);
         }
     }

@@ -49,7 +49,9 @@ impl Graticule {
             let (a, b) = (place(a.0, a.1)?, place(b.0, b.1)?);
             // Where all longitudes meet there is no line.
             let is_pole = !has_axes && (a.0.abs() > 89.0 || b.0.abs() > 89.0);
-            let line = crossed(a.1, a.1 + wrapped(b.1 - a.1), step);
+            // Whole turns only are added: a sum that rounds could put a line between this pair and the next, and neither would have it.
+            let turns = ((a.1 - b.1) / 360.0).round() * 360.0;
+            let line = crossed(a.1, b.1 + turns, step);
             line.filter(|_| !is_pole)
         };
         let mut lines = Vec::with_capacity(places.len());
@@ -147,6 +149,22 @@ mod tests {
         let line = |column: usize| graticule.lines[45 * 360 + column];
         assert!(line(179) || line(180));
         assert!(!line(170) && !line(190));
+    }
+
+    #[test]
+    fn a_meridian_that_falls_on_the_middle_of_a_pixel_is_drawn() {
+        let latitudes: Vec<f64> = (0..61).map(|at| 90.0 - 3.0 * f64::from(at)).collect();
+        let longitudes: Vec<f64> = (0..120).map(|at| 3.0 * f64::from(at)).collect();
+        let field = Field::on_axes(vec![0.0; 61 * 120], latitudes, longitudes).unwrap();
+        for width in (300..1100).step_by(20) {
+            let graticule = Graticule::of(&field, width, 20);
+            let texts: Vec<&str> = graticule.bottom.iter().map(|(_, text)| &**text).collect();
+            let all = [
+                "180°", "150°W", "120°W", "90°W", "60°W", "30°W", "0°", "30°E", "60°E", "90°E",
+                "120°E", "150°E",
+            ];
+            assert_eq!(texts, all, "{width} pixels");
+        }
     }
 
     #[test]

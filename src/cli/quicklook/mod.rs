@@ -5,6 +5,7 @@ mod coding;
 mod files;
 mod zarr;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub(super) struct QuicklookArgs {
     /// Palette: spectral, turbo, viridis, magma, red-blue, blue-red, rain, wind, clouds, grey
     #[arg(long, value_name = "NAME")]
     palette: Option<Palette>,
-    /// Width of the map in pixels
+    /// Width of the map in pixels, with -o; in a terminal it is as wide as that
     #[arg(long, value_name = "PIXELS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=8000))]
     width: u32,
     #[command(flatten)]
@@ -294,12 +295,7 @@ fn array_of(files: &Files, name: &str, args: &QuicklookArgs) -> Result<ZarrArray
     let mut names = Vec::new();
     if let Some(bytes) = files.get(".zmetadata")? {
         let all: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let keys = all.get("metadata").and_then(Value::as_object);
-        let keys = keys.into_iter().flatten().map(|(key, _)| key.as_str());
-        names.extend(
-            keys.filter_map(|key| key.strip_suffix("/.zarray"))
-                .map(str::to_owned),
-        );
+        names = fields_of(&all);
     }
     let known = if names.is_empty() {
         String::new()
@@ -310,6 +306,28 @@ fn array_of(files: &Files, name: &str, args: &QuicklookArgs) -> Result<ZarrArray
         "{}: no array {name}{known}",
         args.store
     )))
+}
+
+/// The arrays of consolidated metadata that are fields: no axes, and nothing that another array names as its coordinate, bounds or grid.
+fn fields_of(consolidated: &Value) -> Vec<String> {
+    let documents = consolidated.get("metadata").and_then(Value::as_object);
+    let documents = || documents.into_iter().flatten();
+    let mut beside = BTreeSet::new();
+    for (_, attributes) in documents().filter(|(key, _)| key.ends_with(".zattrs")) {
+        for role in ["coordinates", "bounds", "grid_mapping"] {
+            let words = attributes.get(role).and_then(Value::as_str);
+            beside.extend(words.into_iter().flat_map(str::split_whitespace));
+        }
+        let axes = attributes
+            .get("_ARRAY_DIMENSIONS")
+            .and_then(Value::as_array);
+        beside.extend(axes.into_iter().flatten().filter_map(Value::as_str));
+    }
+    let arrays = documents().filter_map(|(key, _)| key.strip_suffix("/.zarray"));
+    arrays
+        .filter(|path| !beside.contains(path.rsplit('/').next().unwrap_or(path)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The values of a cell.
@@ -434,4 +452,20 @@ fn numbers<const N: usize>(text: &str) -> Result<[f64; N], String> {
         return Err("the low end comes first".to_owned());
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_and_what_stands_beside_a_field_are_not_offered() {
+        let metadata = serde_json::json!({"metadata": {
+            ".zgroup": {}, "t2m/.zarray": {}, "step/.zarray": {}, "latitude/.zarray": {}, "grid_2/u10/.zarray": {},
+            "grid_2/latitude/.zarray": {}, "projection/.zarray": {}, "step_bounds/.zarray": {},
+            "t2m/.zattrs": {"_ARRAY_DIMENSIONS": ["step", "y"], "coordinates": "latitude longitude", "grid_mapping": "projection"},
+            "step/.zattrs": {"_ARRAY_DIMENSIONS": ["step"], "bounds": "step_bounds"},
+        }});
+        assert_eq!(fields_of(&metadata), ["t2m", "grid_2/u10"]);
+    }
 }
