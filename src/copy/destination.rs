@@ -21,7 +21,7 @@ const MAX_DOCUMENT: u64 = 256 << 20;
 /// What lies in a destination.
 pub(super) enum Found {
     /// Nothing, or a copy like this one: the state to go on from.
-    Begun(State),
+    Begun(Box<State>),
     /// A store.
     Store,
 }
@@ -63,11 +63,13 @@ impl Destination<'_> {
     ) -> Result<Found, CopyError> {
         let mut state = State::new(plan, cells);
         match State::read(self.storage, self.place).await? {
-            Some(Ok(known)) if known.plan == state.plan => return Ok(Found::Begun(known)),
+            Some(Ok(known)) if known.plan == state.plan => {
+                return Ok(Found::Begun(Box::new(known)));
+            }
             Some(Ok(known)) if known.finished && extends => {
                 // Cells that were missing then still are.
                 state.missing.clone_from(&known.missing);
-                return Ok(Found::Begun(state.instead_of(known)));
+                return Ok(Found::Begun(Box::new(state.instead_of(known))));
             }
             Some(Ok(known)) if known.finished => return Ok(Found::Store),
             Some(Ok(known)) if extends => {
@@ -85,13 +87,13 @@ impl Destination<'_> {
                 return Err(self.occupied(&what));
             }
             Some(Err(text)) => return Err(self.occupied(&format!("has no sound state: {text}"))),
-            None if extends => return Ok(Found::Begun(state)),
+            None if extends => return Ok(Found::Begun(Box::new(state))),
             None => {}
         }
         if self.is_store().await? {
             return Ok(Found::Store);
         }
-        Ok(Found::Begun(state))
+        Ok(Found::Begun(Box::new(state)))
     }
 
     /// Makes the folder and holds it against other processes, where that can be done: alone, or with those that make other parts.

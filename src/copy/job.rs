@@ -173,7 +173,7 @@ impl Copy {
         }
         let there = self.there();
         let mut state = match there.look(plan, Some(counted.cells), extends).await? {
-            Found::Begun(state) => state,
+            Found::Begun(state) => *state,
             Found::Store if self.settings.resume && self.is_ours(&layout).await? => {
                 return Ok(nothing_to_do());
             }

@@ -232,11 +232,15 @@ pub(super) async fn put_if(
     };
     let is_conditional = !matches!(mode, PutMode::Overwrite);
     let done = put_one(origin, call, bytes, mode).await;
-    done.map_err(|fault| match fault.kind {
-        ErrorKind::Changed => not_as_expected(expected, &fault.cause),
-        // A version that is gone.
-        ErrorKind::NotFound if is_conditional => not_as_expected(expected, &fault.cause),
-        _ => fault,
+    done.map_err(|fault| {
+        // A version that is gone is another one, too.
+        let is_other = fault.kind == ErrorKind::Changed
+            || (is_conditional && fault.kind == ErrorKind::NotFound);
+        if is_other {
+            not_as_expected(expected, &fault.cause)
+        } else {
+            fault
+        }
     })
 }
 

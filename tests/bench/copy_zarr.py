@@ -124,12 +124,11 @@ def main():
     if "regional" in only:
         regional(args)
     if "peers" in only:
-        command = f"{args.gribfs} copy {gfs} {OUT}/p.zarr {' '.join(run)}"
+        # Each run anew: a destination that is a store already is refused.
+        command = f"rm -rf {OUT}/p.zarr && {args.gribfs} copy {gfs} {OUT}/p.zarr {' '.join(run)}"
+        subprocess.run([BENCH / "venv/bin/python", args.bed / "run.py", "--peers", "floor,p1,p4cat,cmd", "--work", "W6", "--port", str(PORT + 1),
+                        "--repeats", str(args.repeats), "--cmd", command], check=True)
         shutil.rmtree(OUT / "p.zarr", ignore_errors=True)
-        for _ in range(args.repeats):
-            subprocess.run([BENCH / "venv/bin/python", args.bed / "run.py", "--peers", "floor,p1,p4cat,cmd", "--work", "W6", "--port", str(PORT + 1),
-                            "--cmd", command], check=True)
-            shutil.rmtree(OUT / "p.zarr", ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ impl SetCopy {
         let seen = there.document(root_name(self.settings.format)).await?;
         let (mut state, existing) = match self.settings.parts {
             Parts::Whole => match there.look(plan, None, false).await? {
-                Found::Begun(state) => (state, there.files(Company::None).await?.chunks),
+                Found::Begun(state) => (*state, there.files(Company::None).await?.chunks),
                 Found::Store => {
                     return match again {
                         Some(root) if there.holds(root).await? => Ok(nothing_to_do()),
