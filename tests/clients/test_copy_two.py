@@ -18,8 +18,9 @@ def begin(*args, **more):
 
 
 def test_a_folder_that_another_process_writes_is_left_to_it(gribfs, tmp_path):
-    with server.Server(ARCHIVE, latency=0.2) as http:
+    with server.Server(ARCHIVE) as http:
         table = remote_table(gribfs, http, ARCHIVE / "gfs.20261122", tmp_path)
+        http.latency = 1.0
         flags = ["--slice", "run_time", "--max-requests", "1", "--chunks", "time=2"]
         first = begin(table, tmp_path / "a.zarr", *flags)
         conftest.wait_until(lambda: (tmp_path / "a.zarr/.gribfs-copy.json").exists(), 20, "the state")
@@ -34,8 +35,9 @@ def test_a_folder_that_another_process_writes_is_left_to_it(gribfs, tmp_path):
 
 
 def test_parts_are_made_side_by_side_but_not_finished_meanwhile(gribfs, tmp_path):
-    with server.Server(ARCHIVE, latency=0.2) as http:
+    with server.Server(ARCHIVE) as http:
         table = remote_table(gribfs, http, ARCHIVE / "gfs.20261122", tmp_path)
+        http.latency = 1.0
         flags = ["--slice", "run_time", "--max-requests", "1"]
         parts = [begin(table, tmp_path / "a.zarr", *flags, "--part", f"{part}/2") for part in (1, 2)]
         record = tmp_path / "a.zarr/.gribfs-copy.part-{}-of-2.json"
