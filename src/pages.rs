@@ -4,7 +4,9 @@
 //! a claim is refused where it is out of all proportion to what the page has.
 //!
 //! Source: Apache Parquet's `parquet.thrift` (`PageHeader`: 1 `type`, 2 `uncompressed_page_size`, 3 `compressed_page_size`), written in the Thrift
-//! compact protocol. Knows no columns and no values: a header that cannot be read is left to the reader, which says what is wrong with it.
+//! compact protocol. Knows no columns and no values: a header that ends too early is left to the reader, which says what is wrong with it.
+//! A list of more items than there are bytes is a claim as well: the reader counts through two thousand million booleans that take no byte.
+//! Where the protocol leaves room, headers are read as that reader (the crate `parquet`) reads them, so that both see the same pages.
 
 use std::ops::Range;
 
@@ -12,8 +14,10 @@ use std::ops::Range;
 const CLAIM: u64 = 64 << 20;
 /// And more than that if they have one byte for so many: Zstandard packs a constant a few ten thousand times, but then the claim is small.
 const RATIO: u64 = 2000;
-/// Structs in structs that a header may hold: it has three.
-const MAX_DEPTH: u32 = 16;
+/// The claim of a header that cannot be meant.
+const ABSURD: u64 = u64::MAX;
+/// Structs and lists in each other that the reader follows.
+const MAX_DEPTH: u32 = 64;
 
 /// Holds the claims of column chunks against what they have. `chunks` are where the chunks of a row group lie in `bytes`; of each, one page at a
 /// time is in memory.
@@ -30,6 +34,9 @@ pub(crate) fn check(
         claimed = claimed.saturating_add(largest_claim(pages));
         held = held.saturating_add(pages.len() as u64);
     }
+    if claimed == ABSURD {
+        return Err("the header of a page counts more items than it has bytes: the file is damaged, or made to do damage".to_owned());
+    }
     if claimed > CLAIM.max(held.saturating_mul(RATIO)) {
         return Err(format!(
             "pages of {held} bytes claim to be {claimed} bytes unpacked: the file is damaged, or made to do damage"
@@ -42,7 +49,15 @@ pub(crate) fn check(
 fn largest_claim(mut pages: &[u8]) -> u64 {
     let mut largest = 0;
     while !pages.is_empty() {
-        let Some((header, rest)) = PageHeader::read(pages) else {
+        let mut input = Input {
+            bytes: pages,
+            is_absurd: false,
+        };
+        let header = PageHeader::read(&mut input);
+        if input.is_absurd {
+            return ABSURD;
+        }
+        let (Some(header), rest) = (header, input.bytes) else {
             break;
         };
         largest = largest.max(u64::try_from(header.unpacked).unwrap_or(u64::MAX));
@@ -63,19 +78,24 @@ struct PageHeader {
 }
 
 impl PageHeader {
-    /// A header at the beginning of some bytes, and what is behind it.
-    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let mut input = Input(bytes);
+    /// A header at the beginning of some bytes.
+    fn read(input: &mut Input<'_>) -> Option<Self> {
         let mut header = Self::default();
         let mut id = 0;
         while let Some(kind) = input.field(&mut id)? {
-            match (id, kind) {
-                (2, Kind::INTEGER) => header.unpacked = input.integer()?,
-                (3, Kind::INTEGER) => header.packed = input.integer()?,
+            // What a known field has is read as what it should be, whatever it says.
+            match id {
+                1 | 4 => drop(input.varint()?),
+                2 => header.unpacked = input.integer()?,
+                3 => header.packed = input.integer()?,
+                // Headers of data pages, of dictionaries and of data pages of the second version.
+                5 => input.integers(4)?,
+                7 => input.integers(2)?,
+                8 => input.integers(6)?,
                 _ => input.skip(kind, MAX_DEPTH)?,
             }
         }
-        Some((header, input.0))
+        Some(header)
     }
 }
 
@@ -95,46 +115,53 @@ impl Kind {
     const SET: u8 = 10;
     const MAP: u8 = 11;
     const STRUCT: u8 = 12;
+    const UUID: u8 = 13;
 }
 
 /// Bytes of the compact protocol that are still to be read.
-struct Input<'a>(&'a [u8]);
+struct Input<'a> {
+    bytes: &'a [u8],
+    /// A list claims more items than there are bytes.
+    is_absurd: bool,
+}
 
 impl Input<'_> {
     fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (first, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
         Some(*first)
     }
 
     fn pass(&mut self, count: u64) -> Option<()> {
-        self.0 = self.0.get(usize::try_from(count).ok()?..)?;
+        self.bytes = self.bytes.get(usize::try_from(count).ok()?..)?;
         Some(())
     }
 
     /// Seven bits in each byte, the lowest first.
     fn varint(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
+        let (mut number, mut shift) = (0, 0);
+        loop {
             let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
+            number |= u64::from(byte & 0x7f).wrapping_shl(shift);
             if byte & 0x80 == 0 {
                 return Some(number);
             }
+            shift = shift.wrapping_add(7);
         }
-        None
     }
 
-    /// A signed number: 0, -1, 1, -2, 2, ..
+    /// A signed number of 32 bits: 0, -1, 1, -2, 2, ..
+    #[expect(clippy::cast_possible_truncation, reason = "so does the reader")]
     fn integer(&mut self) -> Option<i64> {
         let number = self.varint()?;
-        Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+        let number = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
+        Some(i64::from(number as i32))
     }
 
     /// The type of the next field of a struct, whose number becomes `id`; `Some(None)` at the end of the struct.
     fn field(&mut self, id: &mut i64) -> Option<Option<u8>> {
         let head = self.byte()?;
-        if head == 0 {
+        if head & 0x0f == 0 {
             return Some(None);
         }
         *id = match head >> 4 {
@@ -142,6 +169,19 @@ impl Input<'_> {
             more => id.wrapping_add(i64::from(more)),
         };
         Some(Some(head & 0x0f))
+    }
+
+    /// A struct whose first fields are integers.
+    fn integers(&mut self, known: i64) -> Option<()> {
+        let mut id = 0;
+        while let Some(kind) = self.field(&mut id)? {
+            if (1..=known).contains(&id) {
+                self.varint()?;
+            } else {
+                self.skip(kind, MAX_DEPTH)?;
+            }
+        }
+        Some(())
     }
 
     fn skip(&mut self, kind: u8, depth: u32) -> Option<()> {
@@ -161,18 +201,21 @@ impl Input<'_> {
                     15 => self.varint()?,
                     count => count.into(),
                 };
-                self.items(count, head & 0x0f, depth)?;
+                self.hold(count)?;
+                (0..count).try_for_each(|_| self.skip(head & 0x0f, depth))?;
             }
             Kind::MAP => {
                 let count = self.varint()?;
                 if count > 0 {
                     let kinds = self.byte()?;
+                    self.hold(count)?;
                     for _ in 0..count {
-                        self.items(1, kinds >> 4, depth)?;
-                        self.items(1, kinds & 0x0f, depth)?;
+                        self.skip(kinds >> 4, depth)?;
+                        self.skip(kinds & 0x0f, depth)?;
                     }
                 }
             }
+            Kind::UUID => self.pass(16)?,
             Kind::STRUCT => {
                 let mut id = 0;
                 while let Some(kind) = self.field(&mut id)? {
@@ -184,12 +227,10 @@ impl Input<'_> {
         Some(())
     }
 
-    /// Items of a list: a boolean among them has a byte.
-    fn items(&mut self, count: u64, kind: u8, depth: u32) -> Option<()> {
-        match kind {
-            Kind::TRUE | Kind::FALSE => self.pass(count),
-            _ => (0..count).try_for_each(|_| self.skip(kind, depth)),
-        }
+    /// Holds a count of items against the bytes that are left: each has one at least.
+    fn hold(&mut self, count: u64) -> Option<()> {
+        self.is_absurd |= count > self.bytes.len() as u64;
+        (!self.is_absurd).then_some(())
     }
 }
 
@@ -206,9 +247,13 @@ mod tests {
             number >>= 7;
         }
         bytes.extend([u8::try_from(number).unwrap(), 0x15, packed << 1]);
-        // 5: struct { 1: i32, 2: list of two i32, 3: binary of 3, 4: true, 5: double }
+        // 5: struct { 1: i32, 2: an enumeration, 9: a double }, the header of a data page.
         bytes.extend([
-            0x2c, 0x15, 0x02, 0x19, 0x25, 0x02, 0x04, 0x18, 0x03, 1, 2, 3, 0x11, 0x17,
+            0x2c, 0x15, 0x02, 0x15, 0x00, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ]);
+        // 9: struct { 1: i32, 2: list of two i32, 3: binary of 3, 4: true, 5: double }
+        bytes.extend([
+            0x4c, 0x15, 0x02, 0x19, 0x25, 0x02, 0x04, 0x18, 0x03, 1, 2, 3, 0x11, 0x17,
         ]);
         bytes.extend([0; 8]);
         bytes.push(0);
@@ -221,7 +266,12 @@ mod tests {
     #[test]
     fn headers_are_read_and_passed_over() {
         let two = [page(1000, 20), page(70_000_000, 5)].concat();
-        let (header, rest) = PageHeader::read(&two).unwrap();
+        let mut input = Input {
+            bytes: &two,
+            is_absurd: false,
+        };
+        let header = PageHeader::read(&mut input).unwrap();
+        let rest = input.bytes;
         let wanted = PageHeader {
             unpacked: 1000,
             packed: 20,
@@ -267,11 +317,9 @@ mod tests {
             }
         }
         // Structs in structs without an end.
-        assert_eq!(largest_claim(&[0x1c; 1000]), 0);
+        assert_eq!(largest_claim(&[0x9c; 1000]), 0);
         // A list of more items than there are bytes.
-        assert_eq!(
-            largest_claim(&[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x0f]),
-            0
-        );
+        let list = [0x99, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07];
+        assert_eq!(largest_claim(&list), ABSURD);
     }
 }
