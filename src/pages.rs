@@ -30,9 +30,9 @@ pub(crate) fn check(
 ) -> Result<(), String> {
     let (mut claimed, mut held) = (0_u64, 0_u64);
     for chunk in chunks {
-        let pages = bytes.get(chunk).unwrap_or_default();
-        claimed = claimed.saturating_add(largest_claim(pages));
-        held = held.saturating_add(pages.len() as u64);
+        let pages = bytes.get(chunk.start..).unwrap_or_default();
+        claimed = claimed.saturating_add(largest_claim(pages, chunk.len()));
+        held = held.saturating_add(chunk.len() as u64);
     }
     if claimed == ABSURD {
         return Err("the header of a page counts more items than it has bytes: the file is damaged, or made to do damage".to_owned());
@@ -45,10 +45,12 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The largest size that a page of a column chunk claims.
-fn largest_claim(mut pages: &[u8]) -> u64 {
+/// The largest size that a page claims of a column chunk, which is the first `length` of some bytes: a header that reaches beyond it is read to
+/// its end.
+fn largest_claim(mut pages: &[u8], length: usize) -> u64 {
     let mut largest = 0;
-    while !pages.is_empty() {
+    let end = pages.len().saturating_sub(length);
+    while pages.len() > end {
         let mut input = Input {
             bytes: pages,
             is_absurd: false,
@@ -280,9 +282,9 @@ mod tests {
             (header, rest.len()),
             (wanted, two.len() - page(1000, 0).len())
         );
-        assert_eq!(largest_claim(&two), 70_000_000);
+        assert_eq!(largest_claim(&two, two.len()), 70_000_000);
         assert_eq!(
-            largest_claim(&two[..70]),
+            largest_claim(&two[..70], 70),
             1000,
             "what is cut off is the reader's to tell"
         );
@@ -312,14 +314,14 @@ mod tests {
             for value in 0..=255 {
                 let mut bytes = whole.clone();
                 bytes[at] = value;
-                let _claim = largest_claim(&bytes);
-                let _claim = largest_claim(&bytes[..at]);
+                let _claim = largest_claim(&bytes, bytes.len());
+                let _claim = largest_claim(&bytes[..at], at);
             }
         }
         // Structs in structs without an end.
-        assert_eq!(largest_claim(&[0x9c; 1000]), 0);
+        assert_eq!(largest_claim(&[0x9c; 1000], 1000), 0);
         // A list of more items than there are bytes.
         let list = [0x99, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07];
-        assert_eq!(largest_claim(&list), ABSURD);
+        assert_eq!(largest_claim(&list, 3), ABSURD);
     }
 }
