@@ -22,7 +22,7 @@ A release build on two quiet cores (100 M and fsspec: on busy ones, so that only
 
 | set | mount | memory | touch | list 200,000 names, then again |
 |---|---|---|---|---|
-| Parquet, 10 M | 0.02 s | 12 MB, 182 MB after looking at all arrays | 5 ms | 0.065 s, 0.055 s |
+| Parquet, 10 M | 0.01 s | 11 MB, 181 MB after looking at all arrays | 3.7 ms | 0.061 s, 0.055 s |
 | Parquet, 100 M | 0.04 s | 13 MB, 214 MB after looking at 100 arrays | | |
 | JSON, 10 M (1.2 GB) | 3.9 s | 176 MB | 0.03 ms | 0.086 s, 0.084 s |
 | JSON, 1.2 M by fsspec 2026.9 | 3.8 s of CPU (here 0.5 s) | 737 MB (here 25 MB) | | 6.7 s of wall |
