@@ -45,6 +45,32 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// Holds the lists of a footer against the bytes that it has. `footer` is what stands before its length at the end of a file.
+///
+/// # Errors
+/// What is wrong, for people.
+pub(crate) fn check_footer(footer: &[u8]) -> Result<(), String> {
+    let mut input = Input {
+        bytes: footer,
+        is_absurd: false,
+    };
+    let _whole = input.skip(Kind::STRUCT, MAX_DEPTH);
+    if input.is_absurd {
+        return Err("the footer counts more items than it has bytes: the file is damaged, or made to do damage".to_owned());
+    }
+    Ok(())
+}
+
+/// The footer of a whole file, as far as it has one.
+pub(crate) fn footer_of(file: &[u8]) -> &[u8] {
+    let end = file.len().saturating_sub(8);
+    let tail = file.get(end..).and_then(|tail| tail.first_chunk());
+    let length = tail.map_or(0, |length| u32::from_le_bytes(*length));
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    file.get(end.saturating_sub(length)..end)
+        .unwrap_or_default()
+}
+
 /// The largest size that a page claims of a column chunk, which is the first `length` of some bytes: a header that reaches beyond it is read to
 /// its end.
 fn largest_claim(mut pages: &[u8], length: usize) -> u64 {
@@ -305,6 +331,22 @@ mod tests {
         let mut honest = large;
         honest.extend(vec![0; 40 << 10]);
         assert!(check(&honest, std::iter::once(0..honest.len())).is_ok());
+    }
+
+    #[test]
+    fn footers_that_count_more_items_than_bytes_are_refused() {
+        // 1: i32, 2: list of two structs, 9: list of more booleans than there are bytes.
+        let honest = [0x15, 0x02, 0x19, 0x2c, 0x15, 0x02, 0x00, 0x00, 0x00];
+        assert!(check_footer(&honest).is_ok());
+        let mut file = honest.to_vec();
+        file.splice(8.., [0x79, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0x00]);
+        assert!(check_footer(&file).is_err());
+        let length = u8::try_from(file.len()).unwrap();
+        file.splice(0..0, *b"PAR1");
+        file.extend([length, 0, 0, 0]);
+        file.extend(*b"PAR1");
+        assert!(check_footer(footer_of(&file)).is_err());
+        assert!(footer_of(b"PAR1").is_empty());
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(crate) fn batches_with(
 ) -> Result<(), RefsError> {
     let failed = |error: &dyn std::fmt::Display| RefsError::Parquet(error.to_string());
     let work = || -> Result<(), RefsError> {
+        pages::check_footer(pages::footer_of(&file)).map_err(RefsError::Parquet)?;
         // Without the writer's Arrow schema: its dictionaries, durations and extensions say nothing that is needed here.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let mut metadata =
@@ -114,6 +115,7 @@ fn with_dictionary(schema: &SchemaRef, words: &str) -> Option<SchemaRef> {
 /// Names of a Parquet file's columns, from its footer (without the 8 bytes at the end); none of a table of our own.
 pub(crate) fn column_names(footer: &[u8]) -> Result<Vec<String>, RefsError> {
     let work = || {
+        pages::check_footer(footer).map_err(RefsError::Parquet)?;
         let metadata = ParquetMetaDataReader::decode_metadata(footer)
             .map_err(|error| RefsError::Parquet(error.to_string()))?;
         let file = metadata.file_metadata();

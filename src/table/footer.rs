@@ -14,6 +14,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::schema::{self, ROW_COLUMNS, TableError};
 use super::source::TableSource;
+use crate::pages;
 
 /// Bytes at a file's end that are read at once: the footers of all but the largest tables.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -57,14 +58,18 @@ pub(super) fn read_footer(
         return Err(TableError::damaged("the footer is longer than the file"));
     }
     let known = u64::try_from(rest.len()).unwrap_or_default();
-    let decoded = match known
+    let decode = |footer: &[u8]| {
+        pages::check_footer(footer).map_err(TableError::damaged)?;
+        ParquetMetaDataReader::decode_metadata(footer)
+            .map_err(|error| TableError::damaged(error.to_string()))
+    };
+    match known
         .checked_sub(length)
         .and_then(|skip| rest.get(usize::try_from(skip).ok()?..))
     {
-        Some(footer) => ParquetMetaDataReader::decode_metadata(footer),
-        None => ParquetMetaDataReader::decode_metadata(&read(size - 8 - length, length)?),
-    };
-    decoded.map_err(|error| TableError::damaged(error.to_string()))
+        Some(footer) => decode(footer),
+        None => decode(&read(size - 8 - length, length)?),
+    }
 }
 
 /// Row groups must lie in the file, have sane sizes and add up.
