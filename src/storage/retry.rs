@@ -22,7 +22,7 @@ pub(super) fn wait(failed: u32, retry_after: Option<Duration>) -> Duration {
     let drawn = whole / 2 + whole.mul_f64(0.5 * random());
     match retry_after {
         // On top of the floor, or all who were told the same second come back in it together.
-        Some(floor) => floor + drawn.min(Duration::from_secs(1)),
+        Some(floor) => floor.saturating_add(drawn.min(Duration::from_secs(1))),
         None => drawn,
     }
 }
@@ -60,6 +60,10 @@ mod tests {
         assert!(wait(1, None) <= FIRST);
         assert!(wait(6, None) >= FIRST * 16);
         assert!(wait(1, Some(Duration::from_secs(7))) >= Duration::from_secs(7));
+        // A server may say anything: this one ended the process.
+        assert_eq!(wait(5, Some(Duration::MAX)), Duration::MAX);
+        let longest = retry_after("18446744073709551615", Utc::now());
+        assert!(wait(5, longest) >= Duration::from_secs(u64::MAX));
     }
 
     #[test]

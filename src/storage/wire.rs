@@ -275,6 +275,10 @@ impl Wire {
             if size > limit {
                 return Err(too_large(size));
             }
+            // What is not wanted is not kept either.
+            if expected.is_some_and(|expected| size > expected) {
+                break;
+            }
         }
         match expected {
             Some(size) if size != length_of(&collected) => Err(self.again(
