@@ -230,7 +230,11 @@ fn again(
             .collect::<Option<_>>()?;
         let (mut linear, mut source) = (0, 0);
         for (number, position) in positions.iter().enumerate() {
-            linear = linear * fields.lead.get(number)? + position;
+            let length = *fields.lead.get(number)?;
+            if *position >= length {
+                return None;
+            }
+            linear = linear * length + position;
             let mut here = *position;
             if number == at {
                 here = *own.get(axis.old.get(usize::try_from(*position).ok()?)?)?;
