@@ -4,20 +4,30 @@
 //! a claim is refused where it is out of all proportion to what the page has.
 //!
 //! Source: Apache Parquet's `parquet.thrift` (`PageHeader`: 1 `type`, 2 `uncompressed_page_size`, 3 `compressed_page_size`), written in the Thrift
-//! compact protocol. Knows no columns and no values: a header that ends too early is left to the reader, which says what is wrong with it.
+//! compact protocol. Knows no types and no values: a header that ends too early is left to the reader, which says what is wrong with it.
 //! A list of more items than there are bytes is a claim as well: the reader counts through two thousand million booleans that take no byte.
 //! Where the protocol leaves room, headers are read as that reader (the crate `parquet`) reads them, so that both see the same pages.
 
 use std::ops::Range;
 
+use parquet::file::metadata::ColumnChunkMetaData;
+
 /// Bytes that the pages of one row group which are in memory together may claim, whatever they hold.
 const CLAIM: u64 = 64 << 20;
 /// And more than that if they have one byte for so many: Zstandard packs a constant a few ten thousand times, but then the claim is small.
 const RATIO: u64 = 2000;
-/// The claim of a header that cannot be meant.
-const ABSURD: u64 = u64::MAX;
 /// Structs and lists in each other that the reader follows.
 const MAX_DEPTH: u32 = 64;
+
+/// Where a column chunk lies in its file, if its footer names such places. (`byte_range()` of the crate panics at negative numbers.)
+pub(crate) fn span(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = chunk
+        .dictionary_page_offset()
+        .unwrap_or_else(|| chunk.data_page_offset());
+    let start = u64::try_from(start).ok()?;
+    let length = u64::try_from(chunk.compressed_size()).ok()?;
+    Some(start..start.checked_add(length)?)
+}
 
 /// Holds the claims of column chunks against what they have. `chunks` are where the chunks of a row group lie in `bytes`; of each, one page at a
 /// time is in memory.
@@ -31,11 +41,10 @@ pub(crate) fn check(
     let (mut claimed, mut held) = (0_u64, 0_u64);
     for chunk in chunks {
         let pages = bytes.get(chunk.start..).unwrap_or_default();
-        claimed = claimed.saturating_add(largest_claim(pages, chunk.len()));
+        let claim =
+            largest_claim(pages, chunk.len()).ok_or_else(|| absurd("the header of a page"))?;
+        claimed = claimed.saturating_add(claim);
         held = held.saturating_add(chunk.len() as u64);
-    }
-    if claimed == ABSURD {
-        return Err("the header of a page counts more items than it has bytes: the file is damaged, or made to do damage".to_owned());
     }
     if claimed > CLAIM.max(held.saturating_mul(RATIO)) {
         return Err(format!(
@@ -50,15 +59,16 @@ pub(crate) fn check(
 /// # Errors
 /// What is wrong, for people.
 pub(crate) fn check_footer(footer: &[u8]) -> Result<(), String> {
-    let mut input = Input {
-        bytes: footer,
-        is_absurd: false,
-    };
+    let mut input = Input::of(footer);
     let _whole = input.skip(Kind::STRUCT, MAX_DEPTH);
     if input.is_absurd {
-        return Err("the footer counts more items than it has bytes: the file is damaged, or made to do damage".to_owned());
+        return Err(absurd("the footer"));
     }
     Ok(())
+}
+
+fn absurd(what: &str) -> String {
+    format!("{what} counts more items than it has bytes: the file is damaged, or made to do damage")
 }
 
 /// The footer of a whole file, as far as it has one.
@@ -72,30 +82,25 @@ pub(crate) fn footer_of(file: &[u8]) -> &[u8] {
 }
 
 /// The largest size that a page claims of a column chunk, which is the first `length` of some bytes: a header that reaches beyond it is read to
-/// its end.
-fn largest_claim(mut pages: &[u8], length: usize) -> u64 {
+/// its end. `None` where one cannot be meant.
+fn largest_claim(mut pages: &[u8], length: usize) -> Option<u64> {
     let mut largest = 0;
     let end = pages.len().saturating_sub(length);
     while pages.len() > end {
-        let mut input = Input {
-            bytes: pages,
-            is_absurd: false,
-        };
+        let mut input = Input::of(pages);
         let header = PageHeader::read(&mut input);
         if input.is_absurd {
-            return ABSURD;
+            return None;
         }
-        let (Some(header), rest) = (header, input.bytes) else {
-            break;
-        };
+        let Some(header) = header else { break };
         largest = largest.max(u64::try_from(header.unpacked).unwrap_or(u64::MAX));
         let packed = usize::try_from(header.packed).ok();
-        let Some(rest) = packed.and_then(|packed| rest.get(packed..)) else {
+        let Some(rest) = packed.and_then(|packed| input.bytes.get(packed..)) else {
             break;
         };
         pages = rest;
     }
-    largest
+    Some(largest)
 }
 
 /// Sizes of a page in bytes; less than 0 only in a damaged one.
@@ -153,7 +158,14 @@ struct Input<'a> {
     is_absurd: bool,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    const fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            is_absurd: false,
+        }
+    }
+
     fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.bytes.split_first()?;
         self.bytes = rest;
@@ -294,10 +306,7 @@ mod tests {
     #[test]
     fn headers_are_read_and_passed_over() {
         let two = [page(1000, 20), page(70_000_000, 5)].concat();
-        let mut input = Input {
-            bytes: &two,
-            is_absurd: false,
-        };
+        let mut input = Input::of(&two);
         let header = PageHeader::read(&mut input).unwrap();
         let rest = input.bytes;
         let wanted = PageHeader {
@@ -308,10 +317,10 @@ mod tests {
             (header, rest.len()),
             (wanted, two.len() - page(1000, 0).len())
         );
-        assert_eq!(largest_claim(&two, two.len()), 70_000_000);
+        assert_eq!(largest_claim(&two, two.len()), Some(70_000_000));
         assert_eq!(
             largest_claim(&two[..70], 70),
-            1000,
+            Some(1000),
             "what is cut off is the reader's to tell"
         );
     }
@@ -361,9 +370,9 @@ mod tests {
             }
         }
         // Structs in structs without an end.
-        assert_eq!(largest_claim(&[0x9c; 1000], 1000), 0);
+        assert_eq!(largest_claim(&[0x9c; 1000], 1000), Some(0));
         // A list of more items than there are bytes.
         let list = [0x99, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07];
-        assert_eq!(largest_claim(&list, 3), ABSURD);
+        assert_eq!(largest_claim(&list, 3), None);
     }
 }

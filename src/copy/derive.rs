@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::fields::face_axes;
@@ -264,16 +263,9 @@ fn members_of(
             attributes.insert("coordinates".to_owned(), json!(kept.join(" ")));
         }
     }
-    Array {
-        name: members_name(array),
-        dimensions,
-        chunks: shape.clone(),
-        shape,
-        data_type: DataType::Int32,
-        fill: Fill::None,
-        attributes,
-        content: Content::Inline(Bytes::from(counts)),
-    }
+    let kind = (DataType::Int32, Fill::None);
+    let name = members_name(array);
+    Array::inline(name, dimensions, shape, kind, attributes, counts.into())
 }
 
 /// Members that have a message at some positions along the leading axes but theirs.

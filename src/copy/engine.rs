@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::destination::Destination;
 use super::fields::Fields;
 use super::kept::Kept;
 use super::layout::{Layout, Target};
@@ -77,6 +78,13 @@ impl Engine {
             existing,
             grown,
             ledger: Ledger::new(state),
+        }
+    }
+
+    pub(super) const fn there(&self) -> Destination<'_> {
+        Destination {
+            storage: &self.storage,
+            place: &self.settings.destination,
         }
     }
 

@@ -91,9 +91,7 @@ impl Copy {
     /// [`CopyError`].
     pub async fn plan(&self) -> Result<CopyPlan, CopyError> {
         let seen = self.root_document().await?;
-        let known = self.holes().await?;
-        let extended = self.extended(self.model()?, seen.as_ref(), &known).await?;
-        let mut layout = extended.0;
+        let mut layout = self.extended(self.model()?, seen.as_ref()).await?.0;
         if let Parts::One(part) = self.settings.parts {
             layout.share = Some(Share::new(part, &layout));
         }
@@ -164,8 +162,7 @@ impl Copy {
         let _held = self.there().hold(Holders::One).await?;
         // What the layout is made of must still be there when the state says that this process writes.
         let seen = self.root_document().await?;
-        let known = self.holes().await?;
-        let (mut layout, extends) = self.extended(model, seen.as_ref(), &known).await?;
+        let (mut layout, extends) = self.extended(model, seen.as_ref()).await?;
         let plan = identity(&self.settings, &layout);
         let counted = counted(&self.view, &layout);
         if !extends {
@@ -193,11 +190,7 @@ impl Copy {
         let engine = self
             .work(layout, (existing, state, grown), &report, progress)
             .await?;
-        let there = Destination {
-            storage: &engine.storage,
-            place: &engine.settings.destination,
-        };
-        there.still(engine.settings.format, seen).await?;
+        engine.there().still(engine.settings.format, seen).await?;
         report.kept = engine.run().await?;
         report.written_bytes = engine.progress.written();
         let mut state = engine.ledger.state().await;
@@ -262,7 +255,6 @@ impl Copy {
         &self,
         mut layout: Layout,
         seen: Option<&Bytes>,
-        holes: &BTreeMap<String, String>,
     ) -> Result<(Layout, bool), CopyError> {
         let format = self.settings.format;
         let (Some(dimension), Some(seen)) = (&self.settings.append, seen) else {
@@ -273,7 +265,8 @@ impl Copy {
             CopyError::Append(format!("{place}: {error}"))
         })?;
         let place = (&self.storage, &self.settings.destination);
-        extend(&mut layout, &root, format, (dimension, holes), place).await?;
+        let holes = self.holes().await?;
+        extend(&mut layout, &root, format, (dimension, &holes), place).await?;
         if let Some(path) = layout.uneven() {
             return Err(CopyError::Append(format!(
                 "{path} has other chunks than the other statistics of its array"

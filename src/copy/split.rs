@@ -251,13 +251,9 @@ impl Copy {
             .await?;
         report.kept = engine.run().await?;
         report.written_bytes = engine.progress.written();
-        let there = Destination {
-            storage: &engine.storage,
-            place: &engine.settings.destination,
-        };
         let mut state = engine.ledger.state().await;
         state.cells = Some(counted.cells);
-        there.end_part(state, &mut report).await?;
+        engine.there().end_part(state, &mut report).await?;
         Ok(report)
     }
 

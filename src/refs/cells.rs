@@ -72,22 +72,16 @@ fn within(metadata: &ParquetMetaData, file: &Bytes) -> Result<(), RefsError> {
     for group in metadata.row_groups() {
         let mut chunks = Vec::new();
         for chunk in group.columns() {
-            let start = chunk
-                .dictionary_page_offset()
-                .unwrap_or_else(|| chunk.data_page_offset());
-            let range = usize::try_from(start)
-                .ok()
-                .zip(usize::try_from(chunk.compressed_size()).ok())
-                .and_then(|(start, size)| Some(start..start.checked_add(size)?));
-            match range.filter(|range| range.end <= file.len()) {
-                Some(range) => chunks.push(range),
-                None => {
-                    let column = chunk.column_path().string();
-                    return Err(RefsError::Parquet(format!(
-                        "column `{column}` lies outside of the file: its footer is damaged"
-                    )));
-                }
-            }
+            let range = pages::span(chunk).and_then(|span| {
+                Some(usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?)
+            });
+            let range = range.filter(|range| range.end <= file.len());
+            chunks.push(range.ok_or_else(|| {
+                let column = chunk.column_path().string();
+                RefsError::Parquet(format!(
+                    "column `{column}` lies outside of the file: its footer is damaged"
+                ))
+            })?);
         }
         pages::check(file, chunks).map_err(RefsError::Parquet)?;
     }

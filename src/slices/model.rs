@@ -97,17 +97,15 @@ pub(super) fn group_model(
     }
     arrays.extend(horizontal.coordinates.into_iter().map(horizontal_array));
     if let Some(mapping) = horizontal.mapping {
-        arrays.push(Array {
-            name: MAPPING.to_owned(),
+        arrays.push(Array::inline(
+            MAPPING.to_owned(),
             // Of length 1: a variable without dimensions crashes netCDF-C 4.9.0.
-            dimensions: vec![MAPPING.to_owned()],
-            shape: vec![1],
-            chunks: vec![1],
-            data_type: DataType::Int32,
-            fill: Fill::None,
-            attributes: mapping.into_iter().collect(),
-            content: Content::Inline(Bytes::from_static(&[0; 4])),
-        });
+            vec![MAPPING.to_owned()],
+            vec![1],
+            (DataType::Int32, Fill::None),
+            mapping.into_iter().collect(),
+            Bytes::from_static(&[0; 4]),
+        ));
     }
     Group {
         attributes: group_attributes(slice.kind),
@@ -286,15 +284,6 @@ fn floats(
         .iter()
         .flat_map(|value| value.to_le_bytes())
         .collect();
-    let chunks = shape.clone();
-    Array {
-        name,
-        dimensions,
-        shape,
-        chunks,
-        data_type: DataType::Float64,
-        fill: Fill::NaN,
-        attributes,
-        content: Content::Inline(bytes.into()),
-    }
+    let kind = (DataType::Float64, Fill::NaN);
+    Array::inline(name, dimensions, shape, kind, attributes, bytes.into())
 }

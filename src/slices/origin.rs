@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::slice::{Slice, SliceKind, TimeAxis};
 use crate::dataset::{Collection, GridGroup};
-use crate::zarr::model::{Array, Attributes, Content, DataType, FILL_INT64, Fill};
+use crate::zarr::model::{Array, Attributes, DataType, FILL_INT64, Fill};
 
 /// Name of the dimension of bounds.
 pub(super) const BOUNDS_DIMENSION: &str = "bnds";
@@ -409,15 +408,6 @@ pub(super) fn integers(
     } else {
         Fill::None
     };
-    let chunks = shape.clone();
-    Array {
-        name,
-        dimensions,
-        shape,
-        chunks,
-        data_type: DataType::Int64,
-        fill,
-        attributes,
-        content: Content::Inline(Bytes::from(bytes)),
-    }
+    let kind = (DataType::Int64, fill);
+    Array::inline(name, dimensions, shape, kind, attributes, bytes.into())
 }

@@ -111,14 +111,9 @@ pub(super) fn group_span(
 ) -> Option<(u64, u64)> {
     let (mut start, mut end) = (u64::MAX, 0);
     for chunk in columns {
-        // Not `byte_range()`: that one panics on negative numbers.
-        let first = chunk
-            .dictionary_page_offset()
-            .unwrap_or_else(|| chunk.data_page_offset());
-        let first = u64::try_from(first).ok()?;
-        let length = u64::try_from(chunk.compressed_size()).ok()?;
-        start = start.min(first);
-        end = end.max(first.checked_add(length)?);
+        let span = pages::span(chunk)?;
+        start = start.min(span.start);
+        end = end.max(span.end);
     }
     (start <= end).then_some((start, end))
 }

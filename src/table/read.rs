@@ -265,9 +265,9 @@ impl TableFile {
         let chunks = self.footer.metadata().row_groups().get(index);
         let chunks = chunks.into_iter().flat_map(|group| group.columns());
         let chunks = chunks.filter_map(|chunk| {
-            let (first, end) = group_span(std::slice::from_ref(chunk))?;
+            let span = pages::span(chunk)?;
             let within = |at: u64| usize::try_from(at.checked_sub(start)?).ok();
-            Some(within(first)?..within(end)?)
+            Some(within(span.start)?..within(span.end)?)
         });
         pages::check(&bytes, chunks).map_err(TableError::damaged)?;
         Ok(Span {

@@ -115,6 +115,28 @@ pub struct Array {
 }
 
 impl Array {
+    /// An array of one chunk whose values are in memory, little-endian.
+    #[must_use]
+    pub fn inline(
+        name: String,
+        dimensions: Vec<String>,
+        shape: Vec<u64>,
+        (data_type, fill): (DataType, Fill),
+        attributes: Attributes,
+        values: Bytes,
+    ) -> Self {
+        Self {
+            name,
+            dimensions,
+            chunks: shape.clone(),
+            shape,
+            data_type,
+            fill,
+            attributes,
+            content: Content::Inline(values),
+        }
+    }
+
     /// Number of chunks along each dimension.
     #[must_use]
     pub fn chunk_grid(&self) -> Vec<u64> {

@@ -26,7 +26,7 @@ const HOUSE: &[Rule] = &[
     ("location", &[], &[]),
     ("files", &[], &["rustix"]),
     ("sync", &[], &[]),
-    ("pages", &[], &[]),
+    ("pages", &[], &["parquet"]),
     ("zarr", &[], &[]),
     ("picture", &[], &["colorous", "embedded_graphics", "png"]),
     ("grib", &["time"], &["jpeg2k", "png"]),

@@ -130,10 +130,13 @@ impl Work {
         }
         match self.fetch(array, number).await {
             Ok(bytes) => {
-                self.note(&[cell], &[]).await?;
+                self.note(vec![cell], Vec::new()).await?;
                 self.write(&path, bytes).await
             }
-            Err(reason) => self.note(&[], &[self.lost(array, number, reason)?]).await,
+            Err(reason) => {
+                let lost = self.lost(array, number, reason)?;
+                self.note(Vec::new(), vec![lost]).await
+            }
         }
     }
 
@@ -178,8 +181,9 @@ impl Work {
                 Err(reason) => lost.push(self.lost(array, number, reason)?),
             }
         }
-        self.note(&here, &lost).await?;
-        if here.is_empty() {
+        let nothing_came = here.is_empty();
+        self.note(here, lost).await?;
+        if nothing_came {
             return Ok(());
         }
         let at_once = self.cores.available_permits().max(1);
@@ -348,10 +352,10 @@ impl Work {
     }
 
     /// Writes the state where chunks are left as fill that were not before.
-    async fn note(&self, here: &[String], lost: &[(String, String)]) -> Result<(), CopyError> {
+    async fn note(&self, here: Vec<String>, lost: Vec<(String, String)>) -> Result<(), CopyError> {
         CopyProgress::add(&self.progress.missing, lost.len());
         let place = (&self.storage, &self.settings.destination);
-        self.ledger.note(here.to_vec(), lost.to_vec(), place).await
+        self.ledger.note(here, lost, place).await
     }
 
     async fn write(&self, path: &str, bytes: Bytes) -> Result<(), CopyError> {

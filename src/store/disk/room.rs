@@ -15,8 +15,7 @@ use std::time::{Duration, SystemTime};
 use super::entry::is_entry_name;
 use super::folder::Folder;
 use super::system::disk_bytes;
-use crate::files::At as _;
-use crate::files::{Lock, lock};
+use crate::files::{At as _, Lock, lock};
 
 /// Room is made for more than is needed now, so that it is not made for every message: a tenth of the limit.
 const AT_ONCE: u64 = 10;
