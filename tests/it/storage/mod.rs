@@ -71,6 +71,24 @@ async fn error_of(storage: &Storage, location: &Location) -> StorageError {
     read.unwrap_err()
 }
 
+/// A file of a service account of Google's that nobody has, in a folder; `None` where no key can be made.
+fn google_account(folder: &Path) -> Option<String> {
+    let made = std::process::Command::new("openssl")
+        .args(["genrsa", "2048"])
+        .output();
+    let Ok(key) = made.map(|made| String::from_utf8(made.stdout).unwrap()) else {
+        println!("skipped: no openssl here to make a key");
+        return None;
+    };
+    let account = format!(
+        r#"{{"type":"service_account","private_key":"{}","private_key_id":"1","client_email":"me@x","disable_oauth":true}}"#,
+        key.replace('\n', "\\n")
+    );
+    let path = folder.join("account.json");
+    std::fs::write(&path, account).unwrap();
+    Some(path.to_str().unwrap().to_owned())
+}
+
 fn own_endpoint(server: &TestServer, environment: &[(&str, &str)]) -> Storage {
     let variables = environment
         .iter()

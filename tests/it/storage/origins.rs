@@ -2,7 +2,9 @@
 
 use gribfs::storage::{Environment, ErrorKind, Short, Storage, StorageConfig};
 
-use super::{RANGE, config, error_of, location, object, own_endpoint, reads_right, right};
+use super::{
+    RANGE, config, error_of, google_account, location, object, own_endpoint, reads_right, right,
+};
 use crate::support::http::{Fault, TestServer};
 
 #[tokio::test]
@@ -244,23 +246,10 @@ async fn google_takes_a_service_account_file() {
     let server = TestServer::start();
     server.put("/bucket/a", object());
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("account.json");
-    let made = std::process::Command::new("openssl")
-        .args(["genrsa", "2048"])
-        .output();
-    let Ok(key) = made.map(|made| String::from_utf8(made.stdout).unwrap()) else {
-        println!("skipped: no openssl here to make a key");
+    let Some(path) = google_account(folder.path()) else {
         return;
     };
-    let account = format!(
-        r#"{{"type":"service_account","private_key":"{}","private_key_id":"1","client_email":"me@x","disable_oauth":true}}"#,
-        key.replace('\n', "\\n")
-    );
-    std::fs::write(&path, account).unwrap();
-    let storage = own_endpoint(
-        &server,
-        &[("GOOGLE_APPLICATION_CREDENTIALS", path.to_str().unwrap())],
-    );
+    let storage = own_endpoint(&server, &[("GOOGLE_APPLICATION_CREDENTIALS", &path)]);
     reads_right(&storage, &location("gs://bucket/a")).await;
     let missing = own_endpoint(&server, &[("GOOGLE_APPLICATION_CREDENTIALS", "/none.json")]);
     let error = error_of(&missing, &location("gs://bucket/a")).await;

@@ -66,6 +66,28 @@ async fn an_upload_that_fails_leaves_what_was_there() {
     assert!(given_up, "{:?}", server.requests());
 }
 
+/// Writes on condition to a place, and its removal, as each service tells versions apart.
+async fn writes_on_condition(storage: &Storage, place: &Location) {
+    let put = async |text: &'static str, expected: &Expected| {
+        storage.put_if(place, Bytes::from(text), expected).await
+    };
+    let first = Expected::This(put("one", &Expected::Nothing).await.unwrap());
+    let error = put("no", &Expected::Nothing).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Changed, "{place}: {error}");
+    let read = storage.get_whole(place, 100).await.unwrap();
+    assert_eq!(Expected::This(read.version()), first, "{place}");
+    let second = Expected::This(put("two", &first).await.unwrap());
+    let error = put("no", &first).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Changed, "{place}: {error}");
+    assert_eq!(
+        &storage.get_whole(place, 100).await.unwrap().bytes[..],
+        b"two"
+    );
+    storage.remove(place).await.unwrap();
+    let error = put("no", &second).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Changed, "{place}: {error}");
+}
+
 #[tokio::test]
 async fn a_write_on_condition_is_of_what_was_seen() {
     let server = TestServer::start();
@@ -75,25 +97,42 @@ async fn a_write_on_condition_is_of_what_was_seen() {
         Location::from_path(&folder.path().join("deep/state")),
     ];
     for place in places {
-        let storage = bucket(&server);
-        let put = async |text: &'static str, expected: &Expected| {
-            storage.put_if(&place, Bytes::from(text), expected).await
-        };
-        let first = Expected::This(put("one", &Expected::Nothing).await.unwrap());
-        let error = put("no", &Expected::Nothing).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
-        let read = storage.get_whole(&place, 100).await.unwrap();
-        assert_eq!(Expected::This(read.version()), first);
-        let second = Expected::This(put("two", &first).await.unwrap());
-        let error = put("no", &first).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
-        assert_eq!(
-            &storage.get_whole(&place, 100).await.unwrap().bytes[..],
-            b"two"
+        writes_on_condition(&bucket(&server), &place).await;
+    }
+}
+
+#[tokio::test]
+async fn azure_and_google_are_written_in_parts_and_on_condition_too() {
+    let server = TestServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let key = ("AZURE_STORAGE_ACCOUNT_KEY".into(), "a2V5".into());
+    let azure = Storage::new(StorageConfig {
+        endpoint_url: Some(server.url("account")),
+        environment: Environment::from_variables([key]),
+        ..config()
+    });
+    let mut all = vec![(azure.unwrap(), "az://c/deep/x", "/account/c/deep/x")];
+    if let Some(path) = google_account(folder.path()) {
+        let google = own_endpoint(&server, &[("GOOGLE_APPLICATION_CREDENTIALS", &path)]);
+        all.push((google, "gs://bucket/deep/x", "/bucket/deep/x"));
+    }
+    for (storage, url, path) in all {
+        let place = location(url);
+        writes_on_condition(&storage, &place).await;
+        let bytes = large(42 * MIB);
+        server.forget();
+        storage.put(&place, bytes.clone()).await.unwrap();
+        assert!(server.object(path).unwrap() == bytes, "{url}");
+        let seen = server.requests();
+        assert!(
+            seen.len() >= 7,
+            "{url}: 6 parts and what puts them together: {}",
+            seen.len()
         );
-        storage.remove(&place).await.unwrap();
-        let error = put("no", &second).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+        assert!(
+            seen.iter()
+                .all(|seen| seen.authorization.is_some() || url.starts_with("gs"))
+        );
     }
 }
 

@@ -398,6 +398,10 @@ impl Shared {
         };
         let tag = (!matches!(fault, Some(Fault::NoETag))).then(|| format!("ETag: {etag}"));
         let mut headers: Vec<String> = tag.into_iter().collect();
+        headers.push(format!(
+            "x-goog-generation: {}",
+            uploads::generation(&object.etag)
+        ));
         headers.extend([
             "Last-Modified: Sun, 22 Nov 2026 06:00:00 GMT".to_owned(),
             "Accept-Ranges: bytes".to_owned(),
