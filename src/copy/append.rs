@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::codec::{Codec, Encoder};
@@ -21,6 +22,8 @@ use crate::zarr::key::{chunk_key, chunk_positions};
 use crate::zarr::metadata::{ARRAY, ATTRIBUTES};
 use crate::zarr::model::{Array, Content, DataType, Fill};
 
+/// Member of the identity of a copy: what an append adds.
+pub(super) const APPENDED: &str = "appended";
 /// Largest chunk file of a coordinate.
 const MAX_COORDINATE: u64 = 1 << 30;
 
@@ -43,6 +46,56 @@ impl Along {
     pub(super) fn source(&self, position: u64) -> Option<u64> {
         let new = usize::try_from(position.checked_sub(self.old)?).ok()?;
         self.new.get(new).copied()
+    }
+}
+
+/// What an axis gets by an append.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Appended {
+    /// Positions that were there before.
+    old: usize,
+    /// Values that come behind them.
+    new: Vec<i64>,
+}
+
+/// What became of an append that was stopped, in view of the one that is to be made now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// Its positions are the first ones of this one: what it wrote is what this one would write.
+    Begun,
+    /// It had come to its end, but for the removal of its state.
+    Done,
+    /// It was of something else.
+    Other,
+}
+
+/// How the append whose plan is `known` stands to that of the plan `now`.
+pub(super) fn stopped(known: &Value, now: &Value) -> Stopped {
+    // Of one store the arrays are the same, and so are their axes but for what is appended.
+    let rest = |plan: &Value| {
+        let mut plan = plan.as_object().cloned().unwrap_or_default();
+        plan.retain(|key, _| !["arrays", "axes", APPENDED].contains(&key.as_str()));
+        plan
+    };
+    let appended = |plan: &Value| -> Option<BTreeMap<String, Appended>> {
+        serde_json::from_value(plan.get(APPENDED)?.clone()).ok()
+    };
+    let (Some(before), Some(after)) = (appended(known), appended(now)) else {
+        return Stopped::Other;
+    };
+    if rest(known) != rest(now) || !before.keys().eq(after.keys()) {
+        return Stopped::Other;
+    }
+    let all = |fits: &dyn Fn(&Appended, &Appended) -> bool| {
+        let mut pairs = before.values().zip(after.values());
+        pairs.all(|(before, after)| fits(before, after))
+    };
+    if all(&|before, after| before.old == after.old && after.new.starts_with(&before.new)) {
+        Stopped::Begun
+    } else if all(&|before, after| before.old + before.new.len() == after.old) {
+        Stopped::Done
+    } else {
+        Stopped::Other
     }
 }
 
@@ -112,6 +165,14 @@ pub(super) async fn extend(
                 "{dimension} {value} of the slice comes before the end of the store's, and the store does not have it: select later ones"
             ))
         })?;
+        let values = new
+            .iter()
+            .filter_map(|at| own.get(usize::try_from(*at).ok()?));
+        let appended = Appended {
+            old: old.len(),
+            new: values.copied().collect(),
+        };
+        layout.appended.insert(group.to_owned(), appended);
         axes.insert(group.to_owned(), Axis { old, own, new });
     }
     if axes.is_empty() {
@@ -460,6 +521,33 @@ pub(super) async fn old_file(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stopped_append_is_gone_on_with_where_its_positions_come_first() {
+        let plan = |old: usize, new: &[i64], codec: &str| {
+            serde_json::json!({
+                "source": "a run_time", "codec": codec, "axes": format!("{old} {new:?}"),
+                "appended": { "": { "old": old, "new": new } },
+            })
+        };
+        let known = plan(4, &[60, 66], "zstd");
+        for (now, wanted) in [
+            (plan(4, &[60, 66], "zstd"), Stopped::Begun),
+            (plan(4, &[60, 66, 72], "zstd"), Stopped::Begun),
+            (plan(6, &[72], "zstd"), Stopped::Done),
+            (plan(6, &[], "zstd"), Stopped::Done),
+            (plan(4, &[66], "zstd"), Stopped::Other),
+            (plan(4, &[60], "zstd"), Stopped::Other),
+            (plan(5, &[66, 72], "zstd"), Stopped::Other),
+            (plan(4, &[60, 66, 72], "gzip"), Stopped::Other),
+            (
+                serde_json::json!({ "source": "a run_time", "codec": "zstd" }),
+                Stopped::Other,
+            ),
+        ] {
+            assert_eq!(stopped(&known, &now), wanted, "{now}");
+        }
+    }
 
     #[test]
     fn new_positions_come_behind_the_old_ones() {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::append::{Stopped, stopped};
 use super::job::root_name;
 use super::parts::Part;
 use super::report::CopyError;
@@ -66,19 +67,29 @@ impl Destination<'_> {
             Some(Ok(known)) if known.plan == state.plan => {
                 return Ok(Found::Begun(Box::new(known)));
             }
-            Some(Ok(known)) if known.finished && extends => {
+            Some(Ok(known)) if extends => {
+                let stopped = if known.finished {
+                    Stopped::Done
+                } else {
+                    stopped(&known.plan, &state.plan)
+                };
+                match stopped {
+                    Stopped::Done => {}
+                    // Chunks of several fields may lack those that come behind.
+                    Stopped::Begun => state.cells = None,
+                    Stopped::Other => {
+                        let what = format!(
+                            "holds an append of something else that was stopped ({}); the store is as it was before: give that command again, then this one",
+                            difference(&known.plan, &state.plan)
+                        );
+                        return Err(self.occupied(&what));
+                    }
+                }
                 // Cells that were missing then still are.
                 state.missing.clone_from(&known.missing);
                 return Ok(Found::Begun(Box::new(state.instead_of(known))));
             }
             Some(Ok(known)) if known.finished => return Ok(Found::Store),
-            Some(Ok(known)) if extends => {
-                let what = format!(
-                    "holds an append that was stopped, of another selection or of a table that has grown since ({}); the store is as it was before: give that command again, with --run to the last run that it had, then this one",
-                    difference(&known.plan, &state.plan)
-                );
-                return Err(self.occupied(&what));
-            }
             Some(Ok(known)) => {
                 let what = format!(
                     "holds an unfinished copy of something else ({}): finish that one, or remove it",

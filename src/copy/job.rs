@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::append::extend;
+use super::append::{APPENDED, extend};
 use super::codec::fill_element;
 use super::count::counted;
 use super::derive::{Derivation, derive};
@@ -435,8 +435,13 @@ pub(super) fn identity(settings: &CopySettings, layout: &Layout) -> Value {
         "arrays": arrays,
         "axes": axes_digest(layout),
     });
-    if let (Some(kind), Some(plan)) = (settings.deaccumulate, plan.as_object_mut()) {
-        plan.insert("deaccumulate".to_owned(), json!(kind.to_string()));
+    if let Some(plan) = plan.as_object_mut() {
+        if let Some(kind) = settings.deaccumulate {
+            plan.insert("deaccumulate".to_owned(), json!(kind.to_string()));
+        }
+        if !layout.appended.is_empty() {
+            plan.insert(APPENDED.to_owned(), json!(layout.appended));
+        }
     }
     plan
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::append::Appended;
 use super::codec::{Codec, CodecError, Encoder};
 use super::derive::Derivation;
 use super::fields::Fields;
@@ -84,6 +85,8 @@ pub(super) struct Layout {
     pub(super) targets: Vec<Target>,
     /// The blocks that are wanted, where not all are: those of a part.
     pub(super) share: Option<Share>,
+    /// Of a store that is extended: what its axis gets, in each group.
+    pub(super) appended: BTreeMap<String, Appended>,
 }
 
 impl Layout {
@@ -145,6 +148,7 @@ impl Layout {
             root: root.clone(),
             targets,
             share: None,
+            appended: BTreeMap::new(),
         })
     }
 

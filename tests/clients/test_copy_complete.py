@@ -1,7 +1,10 @@
 """A destination is called complete only if it is what the command would write; what another process writes meanwhile is never mixed in."""
 
 import shutil
+import subprocess
+import time
 
+import conftest
 import numpy as np
 import oracle
 import pytest
@@ -156,3 +159,36 @@ def test_an_append_leaves_runs_that_are_not_complete_for_later(gribfs, http, tmp
     own, whole = load(tmp_path / "a.zarr"), load(tmp_path / "whole.zarr")
     for name in whole.variables:
         assert own[name].values.tobytes() == whole[name].values.tobytes(), name
+
+
+@pytest.mark.parametrize(("flags", "form"), [([], []), (["--chunks", "time=2,step=2"], []), (["--chunks", "time=3"], ["--zarr-format", "3"])])
+@pytest.mark.parametrize("when", ["in its chunks", "before its state goes"])
+def test_an_append_that_was_stopped_is_gone_on_with_by_the_next_days(gribfs, http, tmp_path, flags, form, when):
+    """The same command, of a table that has a run more, was refused for good: every crash of a daily job was one."""
+    folder = ARCHIVE / "gfs.20261122"
+    table = remote_table(gribfs, http, folder, tmp_path)
+    state = tmp_path / "a.zarr/.gribfs-copy.json"
+
+    def command(name, last, *more):
+        return ["copy", table, tmp_path / name, "--slice", "run_time", "--max-requests", "1", "--run", f"2026-11-22T00..2026-11-22T{last}", *form, *more]
+
+    gribfs(*command("a.zarr", "00", *flags))
+    http.latency = 0.3
+    process = subprocess.Popen([str(word) for word in (conftest.PROGRAM, *command("a.zarr", "06", "--append", "time"))], stdout=subprocess.DEVNULL)
+    conftest.wait_until(state.exists, 30, "the state")
+    time.sleep(0.7)  # a few of its requests
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    http.latency = 0
+    assert load(tmp_path / "a.zarr").sizes["time"] == 1
+    if when == "before its state goes":
+        kept = state.read_bytes()
+        gribfs(*command("a.zarr", "06", "--append", "time"))
+        state.write_bytes(kept)
+    gribfs(*command("a.zarr", "12", "--append", "time"))
+    gribfs(*command("whole.zarr", "12", *flags))
+    own, whole = load(tmp_path / "a.zarr"), load(tmp_path / "whole.zarr")
+    for name in whole.variables:
+        assert own[name].values.tobytes() == whole[name].values.tobytes(), name
+    assert not state.exists()
