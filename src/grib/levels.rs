@@ -52,6 +52,38 @@ pub fn level_type(identity: &Identity) -> LevelType {
     level(identity).kind
 }
 
+/// Names that versions of ecCodes and generations of encoding have had for one level type.
+const ALIASES: [&[&str]; 3] = [
+    &["depthBelowLand", "soil"],
+    &["isobaricInhPa", "isobaricInPa"],
+    &["atmosphere", "entireAtmosphere", "atmosphereSingleLayer"],
+];
+
+/// Whether some version of ecCodes may call a field's level type `name`; so it is where nobody knows the name.
+#[must_use]
+pub fn may_be_called(identity: &Identity, name: &str) -> bool {
+    let (first, second) = identity.surfaces;
+    let mut known = false;
+    for ((_, one, two), names) in PAIRS.iter() {
+        if names.iter().any(|row| row.name == name) {
+            known = true;
+            if *one == first.kind && two.is_none_or(|two| two == second.kind) {
+                return true;
+            }
+        }
+    }
+    if !known {
+        return true;
+    }
+    let own = level_type(identity).name;
+    let plain = |name: &str| name.strip_suffix("Layer").unwrap_or(name).to_owned();
+    let (own, name) = (plain(&own), plain(name));
+    let among = |names: &[&str]| {
+        names.iter().any(|one| plain(one) == own) && names.iter().any(|one| plain(one) == name)
+    };
+    own == name || ALIASES.iter().any(|names| among(names))
+}
+
 /// A row of `surfaces.tsv`.
 #[derive(Clone, Copy, Debug)]
 struct SurfaceKind {

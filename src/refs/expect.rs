@@ -18,6 +18,8 @@ const MAX_COORDINATE: u64 = 1 << 22;
 pub struct Expectation {
     /// Elements of the chunk: points of the grid.
     pub elements: u64,
+    /// Whether the values of a field are wanted; the latitudes and longitudes of its grid are had from any message on it.
+    pub is_values: bool,
     /// ecCodes' `cfVarName` or `shortName`.
     pub name: Option<String>,
     /// ecCodes' `paramId`.
@@ -34,6 +36,8 @@ pub struct Expectation {
     pub valid_time: Option<i64>,
     /// Member.
     pub member: Option<i64>,
+    /// Whether it is one member of an ensemble for certain: a scalar number 0 is written for all kinds of products.
+    pub is_member: bool,
 }
 
 impl RefSet {
@@ -53,22 +57,19 @@ impl RefSet {
                 .filter(|text| *text != "unknown")
                 .map(str::to_owned)
         };
-        let name = match &info.coding {
-            Coding::Grib {
-                var: GribVar::Values(name),
-                ..
-            } if !name.is_empty() && name != "unknown" => Some(name.clone()),
-            Coding::Grib { .. } | Coding::Plain { .. } | Coding::Opaque => None,
-        };
         let mut wanted = Expectation {
             elements: info.chunk_elements(),
             ..Expectation::default()
         };
-        if name.is_none() {
-            // Latitude and longitude: any message on the grid will do.
+        let Coding::Grib {
+            var: GribVar::Values(name),
+            ..
+        } = &info.coding
+        else {
             return wanted;
-        }
-        wanted.name = name;
+        };
+        wanted.is_values = true;
+        wanted.name = Some(name.clone()).filter(|name| !name.is_empty() && name != "unknown");
         wanted.param_id = at
             .attributes
             .get("GRIB_paramId")
@@ -91,6 +92,10 @@ impl RefSet {
                 listed.is_some_and(|names| names.split_whitespace().any(|word| word == own));
             self.coordinate(at.parent, if has_own { &own } else { name }, &index)
         };
+        let scalar = |name: &str| {
+            let node = self.find_in(at.parent, name);
+            node.is_some_and(|node| self.rank(node) == Some(0))
+        };
         let moment = |name: &str| {
             let (value, attributes) = coordinate(name)?;
             let (scale, origin) = time_units(attributes.get("units")?.as_str()?)?;
@@ -108,14 +113,15 @@ impl RefSet {
             wanted.valid_time = whole(step * scale).map(|step| run + step);
         }
         wanted.member = coordinate("number").and_then(|(value, _)| whole(value));
+        let is_control = text("GRIB_dataType").is_some_and(|kind| kind == "cf");
+        wanted.is_member = wanted
+            .member
+            .is_some_and(|number| number != 0 || !scalar("number") || is_control);
         if let Some(level_type) = &wanted.level_type {
-            let scalar = self
-                .find_in(at.parent, level_type)
-                .is_some_and(|node| self.rank(node) == Some(0));
             wanted.level = coordinate(level_type)
                 .map(|(value, _)| value)
                 // A scalar 0 is what writers leave who lost the level.
-                .filter(|value| !scalar || *value != 0.0);
+                .filter(|value| !scalar(level_type) || *value != 0.0);
         }
         wanted
     }

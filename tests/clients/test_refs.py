@@ -15,7 +15,7 @@ import pytest
 import server
 from conftest import TEST_DATA, run
 
-REFS = TEST_DATA / "refs"
+REFS = (TEST_DATA / "refs").resolve()  # a set may not name paths with `..`
 needs_data = pytest.mark.skipif(not REFS.is_dir(), reason=f"skipped: no {REFS}")
 zarr = pytest.importorskip("zarr")
 

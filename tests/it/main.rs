@@ -51,6 +51,7 @@ mod naming; // names against ecCodes'
 mod refs; // reference sets, hostile ones too
 #[cfg(test)]
 mod refs_formats; // a set of each format, cell by cell
+mod refs_messages; // what a message must be to be a chunk
 #[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::grib::decode::{DecodeError, Packed, decode, decode_f64};
 use crate::grib::grid::{Grid, GridError};
 use crate::grib::identity::{Identity, Product};
+use crate::grib::levels::may_be_called;
 use crate::grib::naming::name_array;
 use crate::grib::parameters::{ParameterFacts, facts};
 use crate::grib::section::{Field, GribError, Message};
@@ -130,9 +131,9 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
             expected: wanted.elements,
         });
     }
-    let Some(name) = &wanted.name else {
+    if !wanted.is_values {
         return Ok(());
-    };
+    }
     let product = Product::parse(field.discipline, field.section1, field.section4)?;
     let naming = name_array(&product.identity, None);
     let differs = |what, found: String, expected: String| {
@@ -142,7 +143,9 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
             expected,
         })
     };
-    if let Some(found) = other_parameter(&product.identity, name, wanted.param_id) {
+    if let Some(name) = &wanted.name
+        && let Some(found) = other_parameter(&product.identity, name, wanted.param_id)
+    {
         return differs("the parameter", found.to_owned(), name.clone());
     }
     if let Some(step_type) = &wanted.step_type {
@@ -167,11 +170,21 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
             Instant(time).to_string(),
         );
     }
-    let member = product.member.map(|member| i64::from(member.number));
-    if let (Some(found), Some(expected)) = (member, wanted.member)
-        && found != expected
+    if wanted.is_member
+        && let Some(found) = no_member(&product.identity)
     {
-        return differs("the member", found.to_string(), expected.to_string());
+        return differs("the product", found.to_owned(), "a member".to_owned());
+    }
+    // Controls that have a stream of their own say nothing of members.
+    let member = product.member.map_or(0, |member| i64::from(member.number));
+    if let Some(expected) = wanted.member.filter(|expected| *expected != member) {
+        return differs("the member", member.to_string(), expected.to_string());
+    }
+    if let Some(level_type) = &wanted.level_type
+        && !may_be_called(&product.identity, level_type)
+    {
+        let found = naming.level_type.name.to_string();
+        return differs("the level type", found, level_type.clone());
     }
     if let (Some((found, second)), Some(expected), Some(level_type)) =
         (naming.level, wanted.level, &wanted.level_type)
@@ -184,6 +197,24 @@ fn check(field: &Field<'_>, wanted: &Expectation) -> Result<(), ChunkError> {
         }
     }
     Ok(())
+}
+
+/// What a product is that is made of many members, or of none.
+fn no_member(identity: &Identity) -> Option<&'static str> {
+    match identity {
+        Identity {
+            derived: Some(_), ..
+        } => Some("derived from an ensemble (mean, spread, ...)"),
+        Identity {
+            percentile: Some(_),
+            ..
+        } => Some("a percentile"),
+        Identity {
+            probability: Some(_),
+            ..
+        } => Some("a probability"),
+        _ => None,
+    }
 }
 
 /// The message's parameter, if it is known and cannot be the one that the set names. Names change between versions of ecCodes:
