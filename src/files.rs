@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 /// Reads and writes at an offset that leave no position behind, so that threads can share a file.
 pub trait At {
@@ -54,6 +55,29 @@ pub fn lock(file: &File, lock: Lock) -> io::Result<()> {
 #[cfg(not(unix))]
 pub fn lock(_file: &File, _lock: Lock) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Opens a file that other people may have named for reading: a regular one, never a pipe that makes the reader wait or a device, and
+/// not through a link at its end.
+///
+/// # Errors
+/// What the system says; that it is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits();
+        options.custom_flags(flags.cast_signed());
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
 }
 
 #[cfg(unix)]

@@ -3,6 +3,7 @@
 //! Every location is a URL: `file:///data/a.grib2`, `https://host/a.grib2`, `s3://bucket/key`. A plain path that a user
 //! types is made a `file:` URL here and nowhere else.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// The URL of one object. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location(Arc<str>);
 
 /// Why a text is no location.
@@ -64,7 +65,7 @@ impl Location {
             return Ok(Self::from_path(&path));
         };
         let malformed = |reason: &str| LocationError::Malformed {
-            url: text.to_owned(),
+            url: without_query(text).into_owned(),
             reason: reason.to_owned(),
         };
         match scheme {
@@ -91,7 +92,7 @@ impl Location {
                 Ok(Self(text.into()))
             }
             _ => Err(LocationError::Scheme {
-                url: text.to_owned(),
+                url: without_query(text).into_owned(),
                 scheme: scheme.to_owned(),
             }),
         }
@@ -153,26 +154,38 @@ impl Location {
             .trim_start_matches('/')
     }
 
+    /// The URL without its query, and the query from its `?` on: what a web server is told beside the path. Keys of buckets and paths
+    /// have none.
+    fn split_query(&self) -> (&str, &str) {
+        let at = match self.scheme() {
+            "http" | "https" => self.0.find('?').unwrap_or(self.0.len()),
+            _ => self.0.len(),
+        };
+        self.0.split_at(at)
+    }
+
     /// The last segment of the path.
     #[must_use]
     pub fn file_name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or("")
+        self.split_query().0.rsplit('/').next().unwrap_or("")
     }
 
-    /// The location whose URL is this one's with `suffix` appended: a sidecar.
+    /// The location whose path is this one's with `suffix` appended: a sidecar. A query stays at the end.
     #[must_use]
     pub fn with_suffix(&self, suffix: &str) -> Self {
-        Self(format!("{}{suffix}", self.0).into())
+        let (path, query) = self.split_query();
+        Self(format!("{path}{suffix}{query}").into())
     }
 
     /// The location of a file below this folder, by its names as they are: `t2m/0.0`. Signs that mean something in a URL are written so that
     /// they do not, where locations are URLs; keys of buckets are written as they are.
     #[must_use]
     pub fn below(&self, name: &str) -> Self {
-        let folder = self.0.trim_end_matches('/');
+        let (path, query) = self.split_query();
+        let folder = path.trim_end_matches('/');
         match self.scheme() {
             "file" | "http" | "https" => {
-                Self(format!("{folder}/{}", utf8_percent_encode(name, PATH)).into())
+                Self(format!("{folder}/{}{query}", utf8_percent_encode(name, PATH)).into())
             }
             _ => Self(format!("{folder}/{name}").into()),
         }
@@ -187,21 +200,37 @@ impl Location {
     /// The location beside this one with another file name.
     #[must_use]
     pub fn with_file_name(&self, name: &str) -> Self {
-        let folder = self
-            .0
-            .rfind('/')
-            .and_then(|at| self.0.get(..=at))
-            .unwrap_or("");
-        Self(format!("{folder}{name}").into())
+        let (path, query) = self.split_query();
+        let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("");
+        Self(format!("{folder}{name}{query}").into())
     }
 }
 
+/// As it may be shown and kept anywhere: a query can be a signature, which opens the object to whoever has it.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_path() {
             Some(path) => write!(f, "{}", path.display()),
-            None => f.write_str(&self.0),
+            None => f.write_str(&without_query(&self.0)),
         }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Location")
+            .field(&format_args!("{self}"))
+            .finish()
+    }
+}
+
+/// A URL without what stands behind a `?` where that is more than a part of a key: `https://host/a?...`.
+fn without_query(url: &str) -> Cow<'_, str> {
+    match url.split_once('?') {
+        Some((head, query)) if query.contains('=') || head.starts_with("http") => {
+            Cow::Owned(format!("{head}?..."))
+        }
+        _ => Cow::Borrowed(url),
     }
 }
 
@@ -276,6 +305,39 @@ mod tests {
             Path::new("/data/a b/c#1.grib2")
         );
         assert_eq!(location.origin(), "file://");
+    }
+
+    #[test]
+    fn a_signature_is_shown_nowhere_and_stays_behind_the_path() {
+        for url in [
+            "https://host/a/set.parq?sig=hush",
+            "az://container/a/set.parq?sv=1&sig=hush",
+            "s3://bucket/a/set.parq?X-Amz-Signature=hush",
+        ] {
+            let location = Location::parse(url, Path::new("/")).unwrap();
+            let (shown, debugged) = (location.to_string(), format!("{location:?}"));
+            assert!(shown.contains("a/set.parq?...") && debugged.contains("set.parq"));
+            assert!(
+                !shown.contains("hush") && !debugged.contains("hush"),
+                "{shown}"
+            );
+            assert_eq!(location.as_str(), url);
+        }
+        let signed = Location::parse("https://host/a/f000?sig=1", Path::new("/")).unwrap();
+        for (made, path) in [
+            (signed.with_suffix(".idx"), "https://host/a/f000.idx?sig=1"),
+            (signed.below("t2m/0"), "https://host/a/f000/t2m/0?sig=1"),
+            (signed.with_file_name("b"), "https://host/a/b?sig=1"),
+        ] {
+            assert_eq!(made.as_str(), path);
+        }
+        assert_eq!(signed.file_name(), "f000");
+        let odd = Location::parse("s3://bucket/what?.grib2", Path::new("/")).unwrap();
+        assert_eq!(odd.to_string(), "s3://bucket/what?.grib2");
+        assert_eq!(
+            odd.with_suffix(".idx").as_str(),
+            "s3://bucket/what?.grib2.idx"
+        );
     }
 
     #[test]

@@ -300,7 +300,7 @@ fn start(
         .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     let tree = tree_of(args, &source, storage, runtime)?;
     let mut mount_config = MountConfig {
-        source_name: source.as_str().to_owned(),
+        source_name: source.to_string(),
         ..MountConfig::default()
     };
     mount_config.read_deadline = Duration::try_from_secs_f64(args.storage.timeout + 5.0)

@@ -337,7 +337,7 @@ impl Archive {
         let object = table.objects.get(row.object as usize)?;
         let kind = table.kinds.get(row.kind as usize)?;
         Some(Reference {
-            place: (object.location.to_string(), row.offset, row.field),
+            place: (object.location.as_str().to_owned(), row.offset, row.field),
             is_member: kind
                 .identity
                 .as_ref()

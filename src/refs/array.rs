@@ -54,7 +54,7 @@ pub struct ArrayInfo {
     pub data_type: String,
     /// How chunks are coded.
     pub coding: Coding,
-    /// An absent chunk has no honest fill: a scalar, or an integer array without a fill value.
+    /// An absent chunk has no honest fill: a scalar, or an array of numbers without a fill value that is not served with NaN for one.
     pub must_be_whole: bool,
     /// `.zarray` as it is served; `None` where the text of the set stands.
     pub rewritten: Option<Value>,
@@ -140,16 +140,17 @@ impl ArrayInfo {
             (None, _) => Coding::Opaque,
         };
         let fill = document.get("fill_value").unwrap_or(&Value::Null);
-        let must_be_whole = shape.is_empty()
-            || ("iu".contains(kind) && fill.is_null() && matches!(coding, Coding::Plain { .. }));
-        let mut info = Self {
+        let rewritten = rewrite(document, &coding, kind, fill);
+        let must_be_whole =
+            shape.is_empty() || ("fiubcmM".contains(kind) && fill.is_null() && rewritten.is_none());
+        let info = Self {
             shape,
             chunks,
             grid,
             data_type,
             coding,
             must_be_whole,
-            rewritten: None,
+            rewritten,
         };
         let bytes = info.chunk_bytes();
         if !matches!(info.coding, Coding::Opaque)
@@ -157,7 +158,6 @@ impl ArrayInfo {
         {
             return Err("chunks larger than 1 GiB".to_owned());
         }
-        info.rewritten = rewrite(document, &info.coding, kind, fill);
         Ok(info)
     }
 

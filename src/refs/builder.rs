@@ -89,8 +89,7 @@ impl SetBuilder {
                 return Ok(());
             };
             let at = self.directory(folder)?;
-            self.document(at, key, name, text);
-            return Ok(());
+            return self.document(at, key, name, text);
         }
         let slot = self.slot(value)?;
         let at = self.directory(folder)?;
@@ -152,15 +151,22 @@ impl SetBuilder {
         )
     }
 
-    fn document(&mut self, at: usize, key: &str, name: &str, text: Bytes) {
+    fn document(&mut self, at: usize, key: &str, name: &str, text: Bytes) -> Result<(), RefsError> {
         let Some(directory) = self.directories.get_mut(at) else {
-            return;
+            return Ok(());
         };
         let place = match name {
             ".zarray" => {
                 let parsed = parse_lenient(&text)
                     .map_err(|error| format!("its .zarray is no JSON: {error}"));
-                directory.info = Some(parsed.and_then(|document| ArrayInfo::parse(&document)));
+                let info = parsed.and_then(|document| ArrayInfo::parse(&document));
+                // Chunks have their numbers by the first one.
+                if let (Some(Ok(before)), Ok(now)) = (&directory.info, &info)
+                    && before.grid != now.grid
+                {
+                    return Err(RefsError::Duplicate(key.to_owned()));
+                }
+                directory.info = Some(info);
                 let waiting = std::mem::take(&mut directory.waiting);
                 if let Some(Ok(info)) = directory.info.clone() {
                     for (name, slot) in waiting {
@@ -174,7 +180,7 @@ impl SetBuilder {
             }
             ".zattrs" => &mut directory.zattrs,
             // Made anew: `.zgroup` says nothing else, `.zmetadata` what the others say.
-            _ => return,
+            _ => return Ok(()),
         };
         if place.as_ref().is_some_and(|before| *before != text) {
             self.defect(
@@ -189,6 +195,7 @@ impl SetBuilder {
                 _ => directory.zattrs = Some(text),
             }
         }
+        Ok(())
     }
 
     fn slot(&mut self, value: Target) -> Result<Slot, RefsError> {

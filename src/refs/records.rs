@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -18,6 +19,7 @@ use super::json_text::parse_lenient;
 use super::set::RefSet;
 use super::urls::Urls;
 use super::value::text_of;
+use crate::sync::lock;
 
 /// Bytes of decoded records that are kept where nobody says otherwise.
 const KEPT_BYTES: usize = 192 << 20;
@@ -25,6 +27,10 @@ const KEPT_BYTES: usize = 192 << 20;
 const MAX_LISTED: u64 = 256;
 /// Rows of a record for which room is made before it is read.
 const RESERVED_ROWS: u64 = 1 << 17;
+/// How long a record that could not be read is not asked for again.
+const FAILED_FOR: Duration = Duration::from_secs(1);
+/// Most bytes of inline references in one record: a dictionary of a few kilobytes can stand for gigabytes.
+const MAX_RAW: usize = 256 << 20;
 /// Largest record size that is believed.
 const MAX_RECORD: u64 = 1 << 26;
 
@@ -58,6 +64,8 @@ struct Kept {
     records: LruCache<(usize, u64), Option<Arc<Record>>>,
     bytes: usize,
     reading: HashMap<(usize, u64), Arc<Mutex<()>>>,
+    /// What failed just now, so that those who wait for the same record do not wait one after another.
+    failed: HashMap<(usize, u64), (Clock, RefsError)>,
 }
 
 impl fmt::Debug for Records {
@@ -94,6 +102,7 @@ pub fn read_directory(
         records: LruCache::unbounded(),
         bytes: 0,
         reading: HashMap::new(),
+        failed: HashMap::new(),
     };
     let records = Records {
         source,
@@ -171,15 +180,15 @@ impl Records {
         let key = (node, number);
         let turn = {
             let mut kept = self.kept();
-            if let Some(record) = kept.records.get(&key) {
-                return Ok(record.clone());
+            if let Some(told) = kept.told(key) {
+                return told;
             }
             Arc::clone(kept.reading.entry(key).or_default())
         };
         // One reads, the others wait for it.
-        let turn_taken = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(record) = self.kept().records.get(&key) {
-            return Ok(record.clone());
+        let turn_taken = lock(&turn);
+        if let Some(told) = self.kept().told(key) {
+            return told;
         }
         let name = if path.is_empty() {
             format!("refs.{number}.parq")
@@ -193,7 +202,12 @@ impl Records {
         };
         let mut kept = self.kept();
         kept.reading.remove(&key);
+        if let Err(error) = &read {
+            kept.failed.retain(|_, (at, _)| at.elapsed() < FAILED_FOR);
+            kept.failed.insert(key, (Clock::now(), error.clone()));
+        }
         if let Ok(record) = &read {
+            kept.failed.remove(&key);
             kept.bytes += record.as_ref().map_or(64, |record| record.memory);
             kept.records.put(key, record.clone());
             while kept.bytes > self.limit && kept.records.len() > 1 {
@@ -209,7 +223,18 @@ impl Records {
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
+    }
+}
+
+impl Kept {
+    /// What is known of a record.
+    fn told(&mut self, key: (usize, u64)) -> Option<Result<Option<Arc<Record>>, RefsError>> {
+        if let Some(record) = self.records.get(&key) {
+            return Some(Ok(record.clone()));
+        }
+        let (at, error) = self.failed.get(&key)?;
+        (at.elapsed() < FAILED_FOR).then(|| Err(error.clone()))
     }
 }
 
@@ -231,7 +256,7 @@ pub fn read_record(file: Bytes, max_rows: u64) -> Result<Vec<Option<Target>>, Re
 fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
     let mut urls = Urls::default();
     let mut chunks = ChunkTable::default();
-    let mut row_number = 0_u64;
+    let (mut row_number, mut raw_bytes) = (0_u64, 0_usize);
     let mut dictionary = Dictionary::default();
     // Most records are full.
     chunks.reserve(usize::try_from(record_size.min(RESERVED_ROWS)).unwrap_or_default());
@@ -256,6 +281,12 @@ fn decode(file: Bytes, record_size: u64) -> Result<Record, RefsError> {
         for row in 0..rows {
             let bad = |what: String| RefsError::Parquet(format!("row {row_number}: {what}"));
             if let Some(raw) = raws.get(row) {
+                raw_bytes += raw.len();
+                if raw_bytes > MAX_RAW {
+                    return Err(bad(format!(
+                        "more than {MAX_RAW} bytes of inline references"
+                    )));
+                }
                 chunks.push_row(&Slot::Inline(Bytes::copy_from_slice(raw)));
             } else if let Some(url) = paths.get(row, &mut number_of).map_err(|path| {
                 bad(format!(

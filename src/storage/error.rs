@@ -228,19 +228,10 @@ impl StorageError {
     }
 }
 
-/// A location as it may be shown: a query string can be a signature.
-pub(super) fn shown(location: &Location) -> String {
-    let text = location.to_string();
-    match (location.scheme(), text.split_once('?')) {
-        ("file", _) | (_, None) => text,
-        (_, Some((head, _))) => format!("{head}?..."),
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(location) = &self.location {
-            write!(f, "cannot {} {}: ", self.operation, shown(location))?;
+            write!(f, "cannot {} {}: ", self.operation, location)?;
         }
         write!(f, "{}", self.fault)?;
         if self.requests > 0 {

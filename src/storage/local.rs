@@ -62,6 +62,14 @@ fn inode(_metadata: &Metadata) -> u64 {
     0
 }
 
+/// What stands for the `ETag` of a file.
+///
+/// # Errors
+/// What the system says.
+pub fn file_etag(path: &Path) -> io::Result<String> {
+    Ok(etag(&std::fs::metadata(path)?))
+}
+
 fn etag(metadata: &Metadata) -> String {
     let (nanoseconds, inode) = (written_at(metadata), inode(metadata));
     format!("\"{nanoseconds:x}-{:x}-{inode:x}\"", metadata.len())

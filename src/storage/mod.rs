@@ -47,6 +47,7 @@ pub use self::counters::Counters;
 pub use self::error::{ErrorKind, Operation, StorageError};
 pub use self::hold::{Hold, Holders};
 pub use self::join::{Joined, Joining, join};
+pub use self::local::file_etag;
 pub use self::mirror::{Mirror, MirrorError};
 pub use self::outlook::{Credentials, credentials};
 pub use self::standing::OriginStatus;

@@ -25,6 +25,7 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
+use super::addresses::is_metadata;
 use super::call::Call;
 use super::config::StorageConfig;
 use super::counters::Tally;
@@ -496,14 +497,6 @@ fn puts_together(request: &HttpRequest) -> bool {
         Method::PUT => query.contains("comp=blocklist"),
         _ => false,
     }
-}
-
-fn is_metadata(host: &str) -> bool {
-    host.starts_with("169.254.")
-        || matches!(
-            host,
-            "metadata" | "metadata.google.internal" | "[fd00:ec2::254]"
-        )
 }
 
 /// The innermost words of an error; the outer ones only say that a request failed.

@@ -20,7 +20,7 @@ use super::failure::FailureKind;
 use super::fetch::Source;
 use super::rescan::{HealError, rescan};
 use super::rows::Located;
-use super::side::{Place, Scan, SideFiles, Verdict, digest, shown};
+use super::side::{Place, Scan, SideFiles, Verdict, digest};
 use super::{lock, now_seconds};
 use crate::table::row::Row;
 
@@ -342,7 +342,7 @@ impl Healer {
             return;
         };
         let mut healed = Healed {
-            object: shown(&location),
+            object: location.to_string(),
             at_seconds: scan.scanned,
             requests: scan.requests,
             moved: 0,

@@ -91,7 +91,7 @@ pub(super) struct Scan {
 impl Scan {
     pub(super) fn new(location: &Location, version: &Version, scanned: i64, requests: u64) -> Self {
         Self {
-            object: shown(location),
+            object: location.to_string(),
             etag: version.etag.clone(),
             size: version.size,
             modified: version.modified.map(Instant::seconds),
@@ -144,15 +144,6 @@ pub(super) fn digest(table: &Table, row: &Row) -> String {
     hash.update(length.to_le_bytes());
     hash.update(row.field.to_le_bytes());
     hexadecimal(&hash.finalize(), 12)
-}
-
-/// A location as it may be shown and kept.
-pub(super) fn shown(location: &Location) -> String {
-    let text = location.to_string();
-    match text.split_once('?') {
-        Some((head, _)) if location.scheme() != "file" => format!("{head}?..."),
-        Some(_) | None => text,
-    }
 }
 
 /// The files of a folder.

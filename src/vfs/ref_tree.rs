@@ -59,8 +59,10 @@ enum Item<'a> {
 
 /// What is known of a chunk that is shown.
 enum Found {
-    /// It has a reference, or may have one that could not be read.
+    /// It has a reference.
     Yes,
+    /// It may have one, in a record that could not be read now.
+    Unread,
     /// It has none and must have one.
     Lost,
 }
@@ -147,7 +149,7 @@ impl RefTree {
             Err(_) => Some(Item::Chunk {
                 key,
                 size: unknown(),
-                found: Found::Yes,
+                found: Found::Unread,
             }),
         }
     }
@@ -156,6 +158,12 @@ impl RefTree {
         let (kind, size, ttl, immutable) = match item {
             Item::Directory => (NodeKind::Directory, 0, FOREVER, true),
             Item::Document(bytes) => (NodeKind::File, bytes.len() as u64, FOREVER, true),
+            // Not for long: with the record comes whether it exists, and its size.
+            Item::Chunk {
+                size,
+                found: Found::Unread,
+                ..
+            } => (NodeKind::File, *size, Duration::ZERO, false),
             Item::Chunk { size, .. } => (NodeKind::File, *size, FOREVER, true),
             Item::Status(file) => (
                 NodeKind::File,
@@ -466,7 +474,7 @@ impl Tree for RefTree {
             }
             Some(Item::Chunk {
                 key,
-                found: Found::Yes,
+                found: Found::Yes | Found::Unread,
                 size: whole,
             }) => {
                 // Inline bytes need no flight; those of GRIB are a message.

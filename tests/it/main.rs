@@ -51,7 +51,10 @@ mod naming; // names against ecCodes'
 mod refs; // reference sets, hostile ones too
 #[cfg(test)]
 mod refs_formats; // a set of each format, cell by cell
+#[cfg(test)]
 mod refs_messages; // what a message must be to be a chunk
+#[cfg(test)]
+mod refs_records; // records that change, fail or lead elsewhere
 #[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]

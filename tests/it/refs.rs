@@ -94,6 +94,21 @@ fn a_record_that_cannot_be_read_is_an_error_and_not_absence() {
     );
 }
 
+#[test]
+fn a_record_of_a_few_kilobytes_does_not_stand_for_gigabytes() {
+    // One value in the dictionary, and rows that name it.
+    let value = Bytes::from(vec![7_u8; 1 << 20]);
+    let rows = (0..257).map(|row| (row, Target::Inline(value.clone())));
+    let whole = ExportArray {
+        grid: vec![300],
+        ..array(rows.collect())
+    };
+    let (_, file) = record_bytes(&whole, 300).unwrap().swap_remove(0);
+    assert!(file.len() < 4 << 20, "{}", file.len());
+    let error = read_record(file, 300).unwrap_err().to_string();
+    assert!(error.contains("bytes of inline references"), "{error}");
+}
+
 /// A small file of each format.
 const FIXTURES: [&str; 9] = [
     "v1.json",

@@ -83,6 +83,7 @@ impl Files<'_> {
             storage: self.storage.clone(),
             runtime: self.runtime.clone(),
             at: 0,
+            first: None,
             piece: Bytes::new(),
             ended: false,
         }))
@@ -156,6 +157,8 @@ struct RemoteFile {
     storage: Storage,
     runtime: Handle,
     at: u64,
+    /// `ETag` and size of the object as the first piece told them: all pieces are of one object.
+    first: Option<(Option<String>, Option<u64>)>,
     piece: Bytes,
     ended: bool,
 }
@@ -169,14 +172,27 @@ impl Read for RemoteFile {
                 .block_on(self.storage.get(&self.location, range, Short::Allow));
             match read {
                 Ok(fetched) => {
+                    let now = (fetched.etag, fetched.object_size);
+                    let first = self.first.get_or_insert_with(|| now.clone());
+                    let differs = |one: &Option<String>, two: &Option<String>| {
+                        one.is_some() && two.is_some() && one != two
+                    };
+                    if differs(&first.0, &now.0) || first.1 != now.1 {
+                        return Err(io::Error::other(
+                            "it was written anew while it was being read; try again",
+                        ));
+                    }
                     self.at += fetched.bytes.len() as u64;
                     self.ended = fetched
                         .object_size
                         .map_or((fetched.bytes.len() as u64) < PIECE, |size| self.at >= size);
                     self.piece = fetched.bytes;
                 }
-                // The object ended exactly where the last piece did.
-                Err(error) if error.kind() == ErrorKind::Truncated && self.at > 0 => {
+                // An object of unknown size ended exactly where the last piece did.
+                Err(error)
+                    if error.kind() == ErrorKind::Truncated
+                        && self.first.as_ref().is_some_and(|(_, size)| size.is_none()) =>
+                {
                     self.ended = true;
                 }
                 Err(error) => return Err(io::Error::other(error)),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::files::Files;
-use super::records::{LocalRecords, RemoteRecords};
+use super::records::{LocalRecords, MAX_METADATA_BYTES, METADATA, RemoteRecords};
 use crate::location::Location;
 use crate::refs::{
     self, Defect, Format, MessageRef, RefSet, RefsError, decompress, member_in_name,
@@ -17,8 +17,6 @@ use crate::refs::{
 };
 use crate::storage::{ErrorKind, Listed, Storage, StorageError};
 
-/// Largest `.zmetadata`.
-const MAX_ZMETADATA: u64 = 256 << 20;
 /// Most files of a pattern.
 const MAX_FILES: usize = 100_000;
 
@@ -234,10 +232,10 @@ impl Loader<'_> {
             what: path.display().to_string(),
             error,
         };
-        let zmetadata = path.join(".zmetadata");
+        let zmetadata = path.join(METADATA);
         if zmetadata.is_file() {
-            let text = std::fs::read(&zmetadata).map_err(io)?;
-            let source = Arc::new(LocalRecords(path.to_owned()));
+            let source = Arc::new(LocalRecords::new(path).map_err(io)?);
+            let text = source.metadata().map_err(io)?;
             let set = read_directory(&text, source)
                 .map_err(|error| LoadError::refs(&Location::from_path(&zmetadata), error))?;
             return Ok(Loaded::Set(Box::new(set), Some(path.to_owned())));
@@ -273,13 +271,12 @@ impl Loader<'_> {
     }
 
     fn remote_directory(&self, location: &Location) -> Result<Option<Loaded>, LoadError> {
-        let folder = location.as_str().trim_end_matches('/');
-        let zmetadata = location.with_text(&format!("{folder}/.zmetadata"));
-        let text = match self
+        let zmetadata = location.below(METADATA);
+        let fetched = match self
             .runtime
-            .block_on(self.storage.get_whole(&zmetadata, MAX_ZMETADATA))
+            .block_on(self.storage.get_whole(&zmetadata, MAX_METADATA_BYTES))
         {
-            Ok(fetched) => fetched.bytes,
+            Ok(fetched) => fetched,
             // Some buckets say 403 for what is not there; then it is a file, or reading that fails.
             Err(error)
                 if matches!(
@@ -292,12 +289,14 @@ impl Loader<'_> {
             Err(error) => return Err(error.into()),
         };
         let source = Arc::new(RemoteRecords {
-            folder: location.with_text(folder),
+            folder: location.clone(),
+            etag: fetched.etag,
+            size: fetched.bytes.len() as u64,
             storage: self.storage.clone(),
             runtime: self.runtime.clone(),
         });
-        let set =
-            read_directory(&text, source).map_err(|error| LoadError::refs(&zmetadata, error))?;
+        let set = read_directory(&fetched.bytes, source)
+            .map_err(|error| LoadError::refs(&zmetadata, error))?;
         Ok(Some(Loaded::Set(Box::new(set), None)))
     }
 
