@@ -214,8 +214,11 @@ impl SetBuilder {
                     }
                 }
                 let number = self.urls.intern(&url);
-                let url = number
-                    .ok_or_else(|| RefsError::TooLarge("more than four billion URLs".to_owned()))?;
+                let url = number.ok_or_else(|| {
+                    RefsError::TooLarge(
+                        "more than four billion URLs, or more than 2 GiB of them".to_owned(),
+                    )
+                })?;
                 Slot::Object {
                     url,
                     offset,

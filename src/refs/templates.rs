@@ -10,6 +10,9 @@ use super::value::text_of;
 
 /// How deep templates may call each other.
 const MAX_DEPTH: usize = 8;
+/// Most `{{...}}` that one text may expand to, those of the templates that it calls counted: eight templates that each call the next
+/// one ten times are a hundred million.
+const MAX_TERMS: u32 = 1000;
 /// Longest text that an expansion may give.
 const MAX_TEXT: usize = 16 << 10;
 /// Most keys that all `gen` entries may make.
@@ -46,10 +49,16 @@ impl Templates {
 
     /// The text with every `{{...}}` replaced.
     pub(crate) fn expand(&self, text: &str, names: &Names) -> Result<String, RefsError> {
-        self.expand_at(text, names, 0)
+        self.expand_at(text, names, 0, &mut 0)
     }
 
-    fn expand_at(&self, text: &str, names: &Names, depth: usize) -> Result<String, RefsError> {
+    fn expand_at(
+        &self,
+        text: &str,
+        names: &Names,
+        depth: usize,
+        terms: &mut u32,
+    ) -> Result<String, RefsError> {
         if depth > MAX_DEPTH {
             return Err(wrong(text, "templates that call each other too deeply"));
         }
@@ -62,8 +71,12 @@ impl Templates {
             let (inner, after) = tail
                 .split_once("}}")
                 .ok_or_else(|| wrong(text, "`{{` without `}}`"))?;
+            *terms += 1;
+            if *terms > MAX_TERMS {
+                return Err(wrong(text, "expands to more than 1000 terms"));
+            }
             out.push_str(before);
-            out.push_str(&self.term(inner.trim(), names, depth)?);
+            out.push_str(&self.term(inner.trim(), names, depth, terms)?);
             if out.len() > MAX_TEXT {
                 return Err(wrong(text, "expands to more than 16 kB"));
             }
@@ -74,12 +87,18 @@ impl Templates {
     }
 
     /// What stands between the braces: a name, a call, or arithmetic.
-    fn term(&self, inner: &str, names: &Names, depth: usize) -> Result<String, RefsError> {
+    fn term(
+        &self,
+        inner: &str,
+        names: &Names,
+        depth: usize,
+        terms: &mut u32,
+    ) -> Result<String, RefsError> {
         if let Some(value) = names.get(inner) {
             return Ok(value.clone());
         }
         if let Some(template) = self.0.get(inner) {
-            return self.expand_at(template, names, depth + 1);
+            return self.expand_at(template, names, depth + 1, terms);
         }
         if let Some((name, arguments)) = inner
             .strip_suffix(')')
@@ -99,7 +118,7 @@ impl Templates {
                     Self::argument(value.trim(), names, inner)?,
                 );
             }
-            return self.expand_at(template, &inside, depth + 1);
+            return self.expand_at(template, &inside, depth + 1, terms);
         }
         if inner.contains('|') {
             return Err(wrong(inner, "filters are not supported"));
@@ -393,6 +412,21 @@ mod tests {
         for text in ["{{v}}", "{{u|upper}}", "{% if x %}", "{{u", "{{1/2}}"] {
             assert!(expand(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn templates_that_multiply_each_other_are_refused() {
+        let mut all = serde_json::Map::new();
+        for level in 0..8 {
+            let next = format!("{{{{t{}}}}}", level + 1);
+            all.insert(format!("t{level}"), json!(next.repeat(10)));
+        }
+        // Nothing in the end: the length of the text does not stop it.
+        all.insert("t8".to_owned(), json!(""));
+        let templates = Templates::parse(&Value::Object(all)).unwrap();
+        let error = templates.expand("{{t1}}", &Names::new()).unwrap_err();
+        assert!(error.to_string().contains("1000 terms"), "{error}");
+        assert_eq!(templates.expand("{{t6}}", &Names::new()).unwrap(), "");
     }
 
     #[test]

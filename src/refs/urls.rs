@@ -14,11 +14,13 @@ pub(crate) struct Urls {
     last: Option<u32>,
 }
 
+/// Most bytes of all different URLs: a template can make gigabytes of them from one line.
+const MAX_TEXT: usize = 2 << 30;
 /// Numbers from here on mean something else in columns.
 pub(crate) const MAX_URLS: u32 = u32::MAX - 16;
 
 impl Urls {
-    /// Number of a URL; `None` when there are too many.
+    /// Number of a URL; `None` when there are too many, or too much text in them.
     pub(crate) fn intern(&mut self, url: &str) -> Option<u32> {
         if let Some(last) = self.last
             && self.get(last) == Some(url)
@@ -36,7 +38,7 @@ impl Urls {
         }
         let number = u32::try_from(self.ends.len())
             .ok()
-            .filter(|number| *number < MAX_URLS)?;
+            .filter(|number| *number < MAX_URLS && self.text.len() + url.len() <= MAX_TEXT)?;
         self.text.push_str(url);
         self.ends.push(self.text.len());
         let (text, ends, hasher) = (&self.text, &self.ends, &self.hasher);
