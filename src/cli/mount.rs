@@ -341,6 +341,7 @@ fn tree_of(
                 ..RefConfig::default()
             };
             let reader = super::refs::reader(*set, policy, storage, runtime, &config);
+            reader.learn_sizes();
             let shown = Arc::new(RefTree::new(reader, source.to_string(), now().seconds()));
             serve_metrics(args, runtime, &shown, RefTree::metrics)?;
             return Ok(shown);

@@ -59,9 +59,7 @@ pub(super) fn reader(
     config: &RefConfig,
 ) -> Arc<RefReader> {
     let handle = runtime.handle().clone();
-    let reader = RefReader::new(set, storage, handle, policy, config);
-    runtime.block_on(reader.learn_sizes());
-    Arc::new(reader)
+    Arc::new(RefReader::new(set, storage, handle, policy, config))
 }
 
 pub(super) fn policy(own: Option<PathBuf>, allowed: &[PathBuf]) -> Result<Policy, Failure> {

@@ -49,6 +49,17 @@ pub struct Node {
     pub documents: Vec<(&'static str, Bytes)>,
 }
 
+impl Node {
+    /// Position of a file among those that belong to no array.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<usize> {
+        let found = self
+            .files
+            .binary_search_by(|(own, _)| own.as_str().cmp(name));
+        found.ok()
+    }
+}
+
 /// A reference set. Node 0 is the root.
 #[derive(Debug)]
 pub struct RefSet {

@@ -61,7 +61,7 @@ enum Item<'a> {
 enum Found {
     /// It has a reference.
     Yes,
-    /// It may have one, in a record that could not be read now.
+    /// It may have one, in a record that could not be read now, or the size of its object could not be learnt.
     Unread,
     /// It has none and must have one.
     Lost,
@@ -117,12 +117,7 @@ impl RefTree {
             Kind::Group => {
                 let position = usize::try_from(rest).ok()?;
                 let target = self.reader.set().target(&node.files.get(position)?.1)?;
-                let key = RefKey::File(number, position);
-                Some(Item::Chunk {
-                    key,
-                    size: self.reader.size(key, &target),
-                    found: Found::Yes,
-                })
+                Some(self.found(RefKey::File(number, position), &target))
             }
         }
     }
@@ -134,11 +129,7 @@ impl RefTree {
         let key = RefKey::Chunk(node, number);
         let unknown = || info.chunk_bytes().unwrap_or(1);
         match self.reader.set().chunk(node, number) {
-            Ok(Some(target)) => Some(Item::Chunk {
-                key,
-                size: self.reader.size(key, &target),
-                found: Found::Yes,
-            }),
+            Ok(Some(target)) => Some(self.found(key, &target)),
             Ok(None) if info.must_be_whole => Some(Item::Chunk {
                 key,
                 size: unknown(),
@@ -152,6 +143,14 @@ impl RefTree {
                 found: Found::Unread,
             }),
         }
+    }
+
+    /// A chunk or file that has a reference. May wait for the size of its object, unless [`Tree::is_ready`].
+    fn found<'a>(&self, key: RefKey, target: &Target) -> Item<'a> {
+        self.reader.learn_size(key);
+        let (size, is_known) = self.reader.size(key, target);
+        let found = if is_known { Found::Yes } else { Found::Unread };
+        Item::Chunk { key, size, found }
     }
 
     fn attributes_of(&self, inode: Inode, item: &Item<'_>) -> Attributes {
@@ -335,24 +334,31 @@ fn slice(bytes: &Bytes, offset: u64, size: usize) -> Bytes {
 }
 
 impl Tree for RefTree {
-    /// Chunks whose reference lies in a record that was not read yet are looked up where that may take time.
+    /// Chunks whose reference lies in a record that was not read yet are looked up where that may take time, and whole objects of
+    /// unknown size.
     fn is_ready(&self, inode: Inode, name: Option<&OsStr>) -> bool {
         let Some((number, local)) = split(inode) else {
             return true;
         };
-        let set = self.reader.set();
-        let Some(Kind::Array { info, .. }) = self.node(number).map(|node| &node.kind) else {
+        let (set, Some(node)) = (self.reader.set(), self.node(number)) else {
             return true;
         };
-        match (local, name) {
-            (0, None) => set.is_listed(number),
-            (0, Some(name)) => name
-                .to_str()
+        let name = name.and_then(OsStr::to_str);
+        let key = match (&node.kind, local) {
+            (_, 1..FIRST_CHUNK) => None,
+            (Kind::Array { .. }, 0) if name.is_none() => return set.is_listed(number),
+            (Kind::Array { info, .. }, 0) => name
                 .and_then(|name| info.chunk_number(name))
-                .is_none_or(|chunk| set.is_known(number, chunk)),
-            (1..FIRST_CHUNK, _) => true,
-            (local, _) => set.is_known(number, local - FIRST_CHUNK),
-        }
+                .map(|chunk| RefKey::Chunk(number, chunk)),
+            (Kind::Array { .. }, _) => Some(RefKey::Chunk(number, local - FIRST_CHUNK)),
+            (Kind::Group, 0) => name
+                .and_then(|name| node.file(name))
+                .map(|position| RefKey::File(number, position)),
+            (Kind::Group, _) => usize::try_from(local - FIRST_CHUNK)
+                .ok()
+                .map(|position| RefKey::File(number, position)),
+        };
+        key.is_none_or(|key| self.reader.is_known(key) && self.reader.is_sized(key))
     }
 
     fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attributes, Missing> {
@@ -383,10 +389,7 @@ impl Tree for RefTree {
         if number == 0 && name == STATUS_DIRECTORY {
             return self.attributes(inode_of(STATUS, 0));
         }
-        if let Ok(position) = node
-            .files
-            .binary_search_by(|(own, _)| own.as_str().cmp(name))
-        {
+        if let Some(position) = node.file(name) {
             return self.attributes(inode_of(number, FIRST_CHUNK + position as u64));
         }
         let Kind::Array { info, .. } = &node.kind else {

@@ -56,6 +56,8 @@ mod refs_messages; // what a message must be to be a chunk
 #[cfg(test)]
 mod refs_records; // records that change, fail or lead elsewhere
 #[cfg(test)]
+mod refs_sizes; // references to whole objects
+#[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]
 mod stale_index; // messages that are not where the index says

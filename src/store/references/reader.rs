@@ -1,7 +1,6 @@
 //! Reading chunks of a reference set: from memory, or by one flight per chunk whatever the number of readers.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -9,16 +8,16 @@ use tokio::runtime::Handle;
 use super::RefKey;
 use super::error::RefReadError;
 use super::policy::{Policy, Refusal};
+use super::sizes::Sizes;
 use super::source::Source;
 use crate::location::Location;
-use crate::refs::{Kind, RefSet, Target};
+use crate::refs::{RefSet, Target};
 use crate::storage::Storage;
 use crate::store::budget::Budget;
 use crate::store::decoders::Decoders;
 use crate::store::disk::DiskCache;
 use crate::store::failure::{FailureKind, ReadFailure};
 use crate::store::landing::{Flight, Landing};
-use crate::store::lock;
 use crate::store::origin::Origin;
 use crate::store::reader::{Observed, Read, Statistics};
 
@@ -51,9 +50,7 @@ impl Default for RefConfig {
 #[derive(Debug)]
 pub struct RefReader {
     pub(super) source: Arc<Source>,
-    runtime: Handle,
-    /// Sizes of whole objects, by URL.
-    pub(super) sizes: Mutex<HashMap<String, u64>>,
+    pub(super) runtime: Handle,
 }
 
 impl RefReader {
@@ -83,9 +80,9 @@ impl RefReader {
                 budget: Budget::new(memory_bytes),
                 shared: Arc::new(Landing::new(cache_bytes)),
                 decoders: Decoders::new(cores),
+                sizes: Sizes::default(),
             }),
             runtime,
-            sizes: Mutex::default(),
         }
     }
 
@@ -103,27 +100,26 @@ impl RefReader {
         self.source.policy.resolve(url)
     }
 
-    /// Size in bytes of a chunk or file that exists; 1 where it cannot be known and reading it fails.
+    /// Whether the reference of a chunk or file can be looked up without waiting for a record.
     #[must_use]
-    pub fn size(&self, key: RefKey, target: &Target) -> u64 {
-        let known = match key {
-            RefKey::Chunk(node, _) => {
-                match self.source.set.nodes.get(node).map(|node| &node.kind) {
-                    Some(Kind::Array { info, .. }) => info.chunk_bytes(),
-                    _ => None,
-                }
-            }
-            RefKey::File(..) => None,
-        };
-        known.unwrap_or_else(|| match target {
-            Target::Inline(bytes) => bytes.len() as u64,
+    pub fn is_known(&self, key: RefKey) -> bool {
+        self.source.is_known(key)
+    }
+
+    /// Size in bytes of a chunk or file that exists, and whether that is so: 1 byte is for what [`Self::learn_size`] could not learn.
+    #[must_use]
+    pub fn size(&self, key: RefKey, target: &Target) -> (u64, bool) {
+        let known = self.source.chunk_bytes(key).or_else(|| match target {
+            Target::Inline(bytes) => Some(bytes.len() as u64),
             Target::Object {
                 length: Some(length),
                 ..
-            } => *length,
-            Target::Object { url, .. } => lock(&self.sizes).get(url).copied().unwrap_or(1),
-            Target::NoTarget => 1,
-        })
+            } => Some(*length),
+            Target::Object { url, .. } => self.source.sizes.get(url),
+            // Reading it fails for good.
+            Target::NoTarget => Some(1),
+        });
+        (known.unwrap_or(1), known.is_some())
     }
 
     /// The bytes of a chunk or file whose size is `size`, of which `asked` will be handed to the reader: at once, or by one flight

@@ -1,40 +1,161 @@
-//! Sizes of objects that a set refers to whole, learnt when it is mounted, so that `stat` knows them.
+//! Sizes of objects that a set refers to whole: a file's size must be known before it is read, and how much memory a message takes.
+//!
+//! What is in memory of a set is asked for while it is mounted ([`RefReader::learn_sizes`]), the rest when somebody looks at it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant as Clock};
 
 use futures::StreamExt as _;
 
+use super::RefKey;
 use super::error::RefReadError;
 use super::policy::shown;
 use super::reader::RefReader;
+use super::source::Source;
 use crate::location::ByteRange;
 use crate::refs::{Coding, Kind, Target};
 use crate::storage::Short;
 use crate::store::lock;
 
-/// Sizes that are asked for; sets with more whole objects are not of this world.
+/// Sizes that are asked for when a set is mounted; sets with more whole objects are not of this world.
 const MAX_SIZES: usize = 100_000;
 /// Requests for sizes at once.
 const SIZES_AT_ONCE: usize = 64;
+/// An origin that failed so often is asked no more while a set is mounted.
+const MOST_FAILURES: usize = 8;
+/// How long a size that could not be learnt is not asked for again.
+const FAILED_FOR: Duration = Duration::from_secs(10);
+
+/// Sizes by URL.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(Mutex<HashMap<String, Size>>);
+
+#[derive(Clone, Copy, Debug)]
+enum Size {
+    Bytes(u64),
+    FailedAt(Clock),
+}
+
+impl Sizes {
+    /// The size of an object; `None` where it is not known.
+    pub(super) fn get(&self, url: &str) -> Option<u64> {
+        match lock(&self.0).get(url) {
+            Some(Size::Bytes(bytes)) => Some(*bytes),
+            Some(Size::FailedAt(_)) | None => None,
+        }
+    }
+
+    /// Whether nothing is gained by asking now.
+    fn is_settled(&self, url: &str) -> bool {
+        match lock(&self.0).get(url) {
+            Some(Size::Bytes(_)) => true,
+            Some(Size::FailedAt(at)) => at.elapsed() < FAILED_FOR,
+            None => false,
+        }
+    }
+}
+
+impl Source {
+    /// The size of an object, asked for where it is not known.
+    pub(super) async fn object_size(&self, url: &str) -> Result<u64, RefReadError> {
+        if let Some(bytes) = self.sizes.get(url) {
+            return Ok(bytes);
+        }
+        let asked = self.ask_size(url).await;
+        let size = match &asked {
+            Ok(bytes) => Size::Bytes(*bytes),
+            Err(_) => Size::FailedAt(Clock::now()),
+        };
+        lock(&self.sizes.0).insert(url.to_owned(), size);
+        asked
+    }
+
+    async fn ask_size(&self, url: &str) -> Result<u64, RefReadError> {
+        let location = self.policy.resolve(url)?;
+        if let Some(path) = location.to_path() {
+            let size = std::fs::metadata(&path).map(|found| found.len());
+            return size.map_err(|error| RefReadError::Broken(error.to_string()));
+        }
+        let start = ByteRange::new(0, 1);
+        let fetched = self
+            .origin
+            .storage
+            .get(&location, start, Short::Allow)
+            .await?;
+        fetched
+            .object_size
+            .ok_or_else(|| RefReadError::Broken("the server does not tell its size".to_owned()))
+    }
+
+    /// The URL of a chunk or file whose size is that of a whole object.
+    fn sized_by(&self, key: RefKey) -> Option<String> {
+        if self.chunk_bytes(key).is_some() {
+            return None;
+        }
+        match self.target(key) {
+            Ok(Some(Target::Object {
+                url, length: None, ..
+            })) => Some(url),
+            _ => None,
+        }
+    }
+}
 
 impl RefReader {
-    /// Learns the sizes of objects that are referred to whole and are not GRIB.
-    pub async fn learn_sizes(&self) {
-        let found = futures::stream::iter(self.whole_objects())
-            .map(|url| async move {
-                let size = self.object_size(&url).await;
-                (url, size)
-            })
-            .buffer_unordered(SIZES_AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        let mut sizes = lock(&self.sizes);
-        for (url, size) in found {
-            match size {
-                Ok(size) => drop(sizes.insert(url, size)),
-                Err(error) => {
-                    tracing::warn!(url = shown(&url), %error, "its size could not be learnt");
-                }
-            }
+    /// Whether the size of a chunk or file can be told without asking anybody. Its record must be known.
+    #[must_use]
+    pub fn is_sized(&self, key: RefKey) -> bool {
+        let url = self.source.sized_by(key);
+        url.is_none_or(|url| self.source.sizes.is_settled(&url))
+    }
+
+    /// Asks for the size of a chunk or file that is a whole object, where that is not known. Waits; must not be called on a thread of
+    /// the runtime.
+    pub fn learn_size(&self, key: RefKey) {
+        let Some(url) = self.source.sized_by(key) else {
+            return;
+        };
+        if self.source.sizes.is_settled(&url) {
+            return;
         }
+        if let Err(error) = self.runtime.block_on(self.source.object_size(&url)) {
+            tracing::debug!(url = shown(&url), %error, "its size could not be learnt");
+        }
+    }
+
+    /// Learns the sizes of the whole objects that are not GRIB, of those references that are in memory, while the set is in use.
+    pub fn learn_sizes(&self) {
+        let urls = self.whole_objects();
+        if urls.is_empty() {
+            return;
+        }
+        let source = Arc::clone(&self.source);
+        self.runtime.spawn(async move {
+            let failures: Mutex<HashMap<String, usize>> = Mutex::default();
+            futures::stream::iter(urls)
+                .for_each_concurrent(SIZES_AT_ONCE, |url| {
+                    let (source, failures) = (&source, &failures);
+                    async move {
+                        let origin = origin_of(&url);
+                        if lock(failures)
+                            .get(origin)
+                            .is_some_and(|count| *count >= MOST_FAILURES)
+                        {
+                            return;
+                        }
+                        if let Err(error) = source.object_size(&url).await {
+                            let mut failures = lock(failures);
+                            let count = failures.entry(origin.to_owned()).or_default();
+                            *count += 1;
+                            if *count == 1 {
+                                tracing::warn!(url = shown(&url), %error, "its size could not be learnt");
+                            }
+                        }
+                    }
+                })
+                .await;
+        });
     }
 
     /// URLs of whole objects that are handed on as they are, of those references that are in memory.
@@ -73,17 +194,13 @@ impl RefReader {
         urls.dedup();
         urls
     }
+}
 
-    async fn object_size(&self, url: &str) -> Result<u64, RefReadError> {
-        let location = self.resolve(url)?;
-        if let Some(path) = location.to_path() {
-            let size = std::fs::metadata(&path).map(|found| found.len());
-            return size.map_err(|error| RefReadError::Broken(error.to_string()));
-        }
-        let start = ByteRange::new(0, 1);
-        let fetched = self.storage().get(&location, start, Short::Allow).await?;
-        fetched
-            .object_size
-            .ok_or_else(|| RefReadError::Broken("the server does not tell its size".to_owned()))
-    }
+/// Scheme and host of a URL.
+fn origin_of(url: &str) -> &str {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "";
+    };
+    let host = rest.find('/').unwrap_or(rest.len());
+    url.get(..scheme.len() + 3 + host).unwrap_or(url)
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::error::RefReadError;
 use super::policy::{Policy, shown};
+use super::sizes::Sizes;
 use super::{RefKey, grib_chunk};
 use crate::location::{ByteRange, Location};
 use crate::refs::{Coding, Expectation, GribVar, Kind, RefSet, RefsError, Target};
@@ -18,7 +19,7 @@ use crate::store::landing::Landing;
 use crate::store::lock;
 use crate::store::origin::Origin;
 
-/// What a message is taken to be where the set does not say how long it is: a reference to a whole object.
+/// What an object is taken to be where neither the set nor its server says how long it is.
 const UNKNOWN_BYTES: u64 = 1 << 20;
 
 /// What a fetch needs; shared by all flights.
@@ -31,6 +32,7 @@ pub(super) struct Source {
     pub(super) budget: Arc<Budget>,
     pub(super) shared: Arc<Landing<RefKey>>,
     pub(super) decoders: Decoders,
+    pub(super) sizes: Sizes,
 }
 
 /// A chunk, as the set has it.
@@ -64,6 +66,17 @@ impl Source {
         match key {
             RefKey::Chunk(node, number) => self.set.is_known(node, number),
             RefKey::File(..) => true,
+        }
+    }
+
+    /// Bytes of a chunk whose array says how many they are.
+    pub(super) fn chunk_bytes(&self, key: RefKey) -> Option<u64> {
+        let RefKey::Chunk(node, _) = key else {
+            return None;
+        };
+        match self.set.nodes.get(node).map(|node| &node.kind) {
+            Some(Kind::Array { info, .. }) => info.chunk_bytes(),
+            _ => None,
         }
     }
 
@@ -151,7 +164,11 @@ impl Source {
         };
         let location = self.policy.resolve(&url)?;
         // More than storage reads at once is refused there; until then it must not take all memory.
-        let message = range.length.unwrap_or(UNKNOWN_BYTES).min(MOST_BYTES);
+        let message = match range.length {
+            Some(length) => length,
+            None => self.object_size(&url).await.unwrap_or(UNKNOWN_BYTES),
+        };
+        let message = message.min(MOST_BYTES);
         let mut lease = self
             .room(message + grib.as_ref().map_or(0, decoded_bytes))
             .await;
