@@ -27,6 +27,9 @@ const KEPT_BYTES: usize = 192 << 20;
 const MAX_LISTED: u64 = 256;
 /// Rows of a record for which room is made before it is read.
 const RESERVED_ROWS: u64 = 1 << 17;
+/// Most records of an array that may be missing one after another where its chunks are listed: an array can claim to have more of them
+/// than there are seconds.
+const MAX_MISSING: u64 = 10_000;
 /// How long a record that could not be read is not asked for again.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 /// Most bytes of inline references in one record: a dictionary of a few kilobytes can stand for gigabytes.
@@ -155,15 +158,23 @@ impl Records {
         first: u64,
         sink: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), RefsError> {
-        let mut record_number = first / self.record_size;
+        let (mut record_number, mut missing) = (first / self.record_size, 0);
         while record_number * self.record_size < count {
             let start = record_number * self.record_size;
             if let Some(record) = self.record(node, path, record_number)? {
+                missing = 0;
                 for row in record.chunks.numbers_from(first.saturating_sub(start)) {
                     // Rows past the last chunk are padding.
                     if start + row >= count || !sink(start + row) {
                         return Ok(());
                     }
+                }
+            } else {
+                missing += 1;
+                if missing > MAX_MISSING {
+                    return Err(RefsError::TooLarge(format!(
+                        "{path}: {MAX_MISSING} record files in a row are missing, up to refs.{record_number}.parq"
+                    )));
                 }
             }
             record_number += 1;

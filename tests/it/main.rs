@@ -58,6 +58,8 @@ mod refs_records; // records that change, fail or lead elsewhere
 #[cfg(test)]
 mod refs_sizes; // references to whole objects
 #[cfg(test)]
+mod refs_verify; // sets that claim too much
+#[cfg(test)]
 mod scan; // tables of archives that arrive, lie, grow
 #[cfg(test)]
 mod stale_index; // messages that are not where the index says

@@ -230,6 +230,23 @@ impl RecordSource for NoRecords {
     }
 }
 
+#[test]
+fn an_array_that_claims_a_trillion_records_is_not_walked_to_its_end() {
+    let zarray = json!({"shape": [1_u64 << 40], "chunks": [1], "dtype": "<f8", "zarr_format": 2, "fill_value": 0});
+    let metadata = json!({"metadata": {"a/.zarray": zarray}, "record_size": 1}).to_string();
+    let set = read_directory(metadata.as_bytes(), Arc::new(NoRecords)).unwrap();
+    let node = set.find("a").unwrap();
+    let error = set.present(node, 0, &mut |_| true).unwrap_err();
+    assert!(
+        error.to_string().contains("in a row are missing"),
+        "{error}"
+    );
+    // One that is honest may lack its last thousands.
+    let sparse = metadata.replace("1099511627776", "9000");
+    let set = read_directory(sparse.as_bytes(), Arc::new(NoRecords)).unwrap();
+    set.present(node, 0, &mut |_| true).unwrap();
+}
+
 /// Whether the only array of a set of Parquet records must be whole.
 fn must_be_whole(zarray: &serde_json::Value) -> bool {
     let metadata = json!({"metadata": {"a/.zarray": zarray}, "record_size": 2}).to_string();
