@@ -39,12 +39,16 @@ pub(super) fn open(
             }
             Ok(Opened::Set(set, policy(own, allowed)?))
         }
-        Loaded::Messages(messages, defects, own) => {
+        Loaded::Messages(messages, mut defects, own) => {
             let policy = policy(own, allowed)?;
             for defect in defects.iter().take(20) {
                 tracing::warn!(kind = defect.kind, "{defect}");
             }
-            let table = runtime.block_on(table_of(&messages, &policy, storage))?;
+            let (table, missing) = runtime.block_on(table_of(&messages, &policy, storage))?;
+            for defect in missing.iter().take(20) {
+                tracing::warn!(kind = defect.kind, "{defect}");
+            }
+            defects.extend(missing);
             Ok(Opened::Table(Box::new(table), defects))
         }
     }
@@ -90,9 +94,9 @@ pub(super) async fn table_of(
     messages: &[MessageRef],
     policy: &Policy,
     storage: &Storage,
-) -> Result<Table, Failure> {
+) -> Result<(Table, Vec<Defect>), Failure> {
     let mut wanted: HashMap<Location, BTreeSet<u64>> = HashMap::new();
-    let mut refused = 0_usize;
+    let mut defects = Vec::new();
     // Sorted by URL, so that each is resolved once.
     for same in messages.chunk_by(|a, b| a.url == b.url) {
         let Some(first) = same.first() else { continue };
@@ -101,12 +105,11 @@ pub(super) async fn table_of(
                 .entry(location)
                 .or_default()
                 .extend(same.iter().map(|message| message.offset)),
-            Err(refusal) => {
-                refused += 1;
-                if refused <= 5 {
-                    tracing::warn!(url = shown(&first.url), "not followed: {refusal}");
-                }
-            }
+            Err(refusal) => defects.push(Defect {
+                kind: "refused",
+                at: shown(&first.url),
+                what: format!("not followed: {refusal}"),
+            }),
         }
     }
     let mut locations: Vec<Location> = wanted.keys().cloned().collect();
@@ -153,16 +156,31 @@ pub(super) async fn table_of(
             row.status = Status::Placed;
         }
     }
-    let named: usize = wanted.values().map(BTreeSet::len).sum();
-    if found.len() < named {
-        tracing::warn!(
-            "{} of {named} messages of the list are not where it says",
-            named - found.len()
-        );
+    let mut placed: HashMap<&Location, BTreeSet<u64>> = HashMap::new();
+    for (object, offset) in found {
+        if let Some(object) = table.objects.get(object as usize) {
+            placed.entry(&object.location).or_default().insert(offset);
+        }
     }
+    for (location, offsets) in &wanted {
+        let placed = placed.remove(location).unwrap_or_default();
+        let mut missing = offsets.difference(&placed);
+        if let Some(first) = missing.next() {
+            let count = missing.count() + 1;
+            defects.push(Defect {
+                kind: "stale",
+                at: location.to_string(),
+                what: format!(
+                    "{count} of {} messages are not where the list says, the first at {first}",
+                    offsets.len()
+                ),
+            });
+        }
+    }
+    defects.sort_by(|one, other| one.at.cmp(&other.at));
     table.complete_runs.clear();
     if table.rows.is_empty() {
         return Err(Failure::failed("no message of the list is where it says"));
     }
-    Ok(table)
+    Ok((table, defects))
 }

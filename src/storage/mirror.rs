@@ -10,7 +10,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures::StreamExt as _;
@@ -22,6 +22,7 @@ use super::call::Call;
 use super::error::{ErrorKind, Failure, Fault, Operation, StorageError};
 use super::standing::Standing;
 use crate::location::{Location, LocationError};
+use crate::sync::lock;
 
 /// One rule: what lies below `from` lies below `to` as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,27 +32,62 @@ pub struct Mirror {
     to: String,
 }
 
-/// `ETag`s of objects at mirrors, as first seen. The longest unused go first; then a change between two reads far apart is for
-/// verification to find.
+/// `ETag`s of objects at mirrors, as first seen, and sizes of objects at their first place. The longest unused go first; then a change
+/// between two reads far apart is for verification to find.
 #[derive(Debug)]
-pub(super) struct MirrorPins(Mutex<LruCache<Location, String>>);
+pub(super) struct MirrorPins {
+    tags: Mutex<LruCache<Location, String>>,
+    sizes: Mutex<LruCache<Location, u64>>,
+}
 
 /// Objects whose `ETag`s are remembered: a few megabytes at most.
 const PINS: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 16) - 1);
 
 impl Default for MirrorPins {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(PINS)))
+        Self {
+            tags: Mutex::new(LruCache::new(PINS)),
+            sizes: Mutex::new(LruCache::new(PINS)),
+        }
     }
 }
 
 impl MirrorPins {
+    /// Holds an object of a mirror to the size that its first place told, if it did; `own` is where it was read. A mirror with another
+    /// object is passed over as one without it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotData`].
+    pub(super) fn hold_size(
+        &self,
+        object: &Location,
+        own: &Location,
+        size: Option<u64>,
+    ) -> Result<(), Fault> {
+        let Some(size) = size else { return Ok(()) };
+        let mut sizes = lock(&self.sizes);
+        if own == object {
+            sizes.put(object.clone(), size);
+            return Ok(());
+        }
+        match sizes.get(object) {
+            Some(first) if *first != size => Err(Fault::new(
+                ErrorKind::NotData,
+                format!(
+                    "{size} bytes at {}, {first} at the first place",
+                    own.origin()
+                ),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Holds an object of a mirror to its first `ETag`.
     ///
     /// # Errors
     /// That first one, if this is another.
     pub(super) fn hold(&self, place: Location, etag: &str) -> Result<(), String> {
-        let mut pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pins = lock(&self.tags);
         let first = pins.get_or_insert(place, || etag.to_owned());
         if first == etag {
             Ok(())

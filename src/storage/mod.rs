@@ -133,6 +133,15 @@ impl fmt::Debug for Storage {
 }
 
 impl Storage {
+    /// The server that has a bucket of the location's scheme, where that is set and not the vendor's own.
+    #[must_use]
+    pub fn endpoint_of(&self, location: &Location) -> Option<&str> {
+        match location.scheme() {
+            "file" | "http" | "https" => None,
+            _ => self.0.config.endpoint_url.as_deref(),
+        }
+    }
+
     /// Storage with these settings. Opens no connection and looks for no credentials yet.
     ///
     /// # Errors

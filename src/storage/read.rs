@@ -42,7 +42,7 @@ impl Storage {
             refuse_impossible(range, call.max_bytes)?;
             let fetched = self.read(&call, Some(range)).await?;
             check_end(range, short, &fetched)?;
-            Ok(fetched)
+            self.held(location, &call, fetched)
         };
         // On the heap: what races between places is large, and most callers hold this future in theirs.
         let reading = Box::pin(self.at_any_place(operation, location, limit, work));
@@ -60,12 +60,26 @@ impl Storage {
         max_bytes: u64,
     ) -> Result<Fetched, StorageError> {
         let limit = max_bytes.min(self.0.config.max_read_bytes);
-        let work = |call: Arc<Call>| async move { self.read(&call, None).await };
+        let work = |call: Arc<Call>| async move {
+            let fetched = self.read(&call, None).await?;
+            self.held(location, &call, fetched)
+        };
         let operation = Operation::ReadWhole;
         // On the heap: what races between places is large, and most callers hold this future in theirs.
         let reading = Box::pin(self.at_any_place(operation, location, limit, work));
         let reading = async { self.pinned(operation, location, reading.await?) };
         self.count(reading).await
+    }
+
+    /// What was fetched, if it is of the object that the first place has.
+    fn held(&self, location: &Location, call: &Call, fetched: Fetched) -> Result<Fetched, Fault> {
+        if !self.0.config.mirrors.is_empty() {
+            let size = fetched.object_size;
+            self.0
+                .mirror_pins
+                .hold_size(location, &call.location, size)?;
+        }
+        Ok(fetched)
     }
 
     /// What was fetched, without the `ETag` of a mirror, which must be the one that the mirror had before.

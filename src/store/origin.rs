@@ -187,7 +187,7 @@ impl Origin {
             return self.fetch(object, range, short).await;
         };
         let pin = self.pins.of(&self.objects, object);
-        let found = on_disk(disk, &location, range, pin.clone()).await;
+        let found = on_disk(disk, self.key(&location, range), pin.clone()).await;
         if let Some(found) = found {
             let sure = pin.etag.is_some() && pin.etag == found.version.etag;
             let (right, offline) = if sure {
@@ -265,7 +265,7 @@ impl Origin {
             && let Some(disk) = self.disk_for(&location)
         {
             let own = lease.split_spare(field_bytes as u64, came.bytes.len() as u64);
-            let key = Key::new(&location, range);
+            let key = self.key(&location, range);
             disk.put(key, came.version, leased(came.bytes, own));
         }
     }
@@ -275,7 +275,7 @@ impl Origin {
         if let Ok(location) = self.location(object)
             && let Some(disk) = self.disk_for(&location)
         {
-            disk.discard(Key::new(&location, range), version);
+            disk.discard(self.key(&location, range), version);
         }
     }
 
@@ -309,6 +309,10 @@ impl Origin {
             && own.starts_with(&now.bytes))
     }
 
+    fn key(&self, location: &Location, range: ByteRange) -> Key {
+        Key::new(location, self.storage.endpoint_of(location), range)
+    }
+
     fn is_offline(&self, location: &Location) -> bool {
         let offline = self.lock_offline();
         let since = offline.get(location.origin());
@@ -321,13 +325,8 @@ impl Origin {
 }
 
 /// Looks an entry up on a thread for such work.
-async fn on_disk(
-    disk: &Arc<DiskCache>,
-    location: &Location,
-    range: ByteRange,
-    expected: Version,
-) -> Option<Found> {
-    let (disk, key) = (Arc::clone(disk), Key::new(location, range));
+async fn on_disk(disk: &Arc<DiskCache>, key: Key, expected: Version) -> Option<Found> {
+    let disk = Arc::clone(disk);
     let looking = tokio::task::spawn_blocking(move || disk.get(key, &expected));
     tokio::time::timeout(DISK_DEADLINE, looking)
         .await

@@ -471,6 +471,22 @@ def test_chunks_of_any_codec_pass_through(mount, tmp_path):
         assert (mounted / name / ".zarray").read_text() == refs[f"{name}/.zarray"]
 
 
+def test_verify_tells_what_a_list_names_and_the_objects_do_not_have(gribfs, tmp_path):
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    own = pathlib.Path(__file__).resolve().parent.parent / "data"
+    table = parquet.read_table(own / "refs/kindex_direct.parquet")
+    columns = {"uri": [str(own / url) for url in table["uri"].to_pylist()], "offset": table["offset"].to_pylist()}
+    columns["uri"][-1] = "/etc/passwd"
+    columns["offset"][1] += 1
+    for name, values in columns.items():
+        table = table.set_column(table.schema.names.index(name), name, arrow.array(values))
+    parquet.write_table(table, tmp_path / "k.parquet")
+    report, code = verify(tmp_path / "k.parquet", "--allow-root", own)
+    assert code == 1 and report["defect_counts"] == {"stale": 1, "refused": 1}, report
+    stale = next(defect for defect in report["defects"] if defect["kind"] == "stale")
+    assert "1 of " in stale["what"] and str(columns["offset"][1]) in stale["what"], stale
+
+
 # What a mount of a set shares with that of a table
 
 

@@ -193,6 +193,34 @@ fn lists_become_tables_whose_messages_are_sound() {
 }
 
 #[test]
+fn relative_urls_of_sets_in_several_directories_begin_at_none_of_them() {
+    let (bed, folder) = (Bed::new(), tempfile::tempdir().unwrap());
+    for (at, name) in [
+        ("one", "ens_01.par"),
+        ("one", "ens_02.par"),
+        ("two", "ens_02.par"),
+    ] {
+        std::fs::create_dir_all(folder.path().join(at)).unwrap();
+        std::fs::copy(
+            data().join("refs").join(name),
+            folder.path().join(at).join(name),
+        )
+        .unwrap();
+    }
+    let begins_at = |pattern: &str| {
+        let text = folder.path().join(pattern).display().to_string();
+        let location = Location::from_path(Path::new(&text));
+        match load_refs(&text, &location, &bed.storage, bed.runtime.handle()).unwrap() {
+            Loaded::Set(_, own) => own,
+            other @ (Loaded::Messages(..) | Loaded::Other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(begins_at("one/ens_*.par"), Some(folder.path().join("one")));
+    std::fs::remove_file(folder.path().join("one/ens_02.par")).unwrap();
+    assert_eq!(begins_at("*/ens_*.par"), None);
+}
+
+#[test]
 fn info_counts_what_is_there_and_what_is_not() {
     let done = Command::new(env!("CARGO_BIN_EXE_gribfs"))
         .args(["info", "--json"])

@@ -11,7 +11,7 @@ use gribfs::storage::{Storage, StorageConfig};
 use gribfs::store::references::policy::Policy;
 use gribfs::store::{Loaded, RefConfig, RefReader, load_refs};
 use gribfs::vfs::RefTree;
-use gribfs::vfs::tree::{Answer, Attributes, ROOT, Tree as _};
+use gribfs::vfs::tree::{Answer, Attributes, ROOT, ReadFailure, Tree as _};
 use serde_json::json;
 
 use crate::support::http::{Fault, TestServer};
@@ -86,14 +86,12 @@ impl Bed {
         ))
     }
 
-    fn read(&self, tree: &RefTree, file: &Attributes) -> Result<Vec<u8>, String> {
+    fn read(&self, tree: &RefTree, file: &Attributes) -> Result<Vec<u8>, ReadFailure> {
         let answer = match tree.read(file.inode, 0, 1000) {
             Answer::Now(answer) => answer,
             Answer::Later(flight) => self.runtime.block_on(flight),
         };
-        answer
-            .map(|bytes| bytes.to_vec())
-            .map_err(|failure| failure.message)
+        answer.map(|bytes| bytes.to_vec())
     }
 }
 
@@ -138,8 +136,10 @@ fn a_size_that_cannot_be_had_is_not_kept_for_one_and_not_asked_for_again_at_once
     }
     assert_eq!(server.requests_of("/objects/1").len(), 1);
     let file = tree.lookup(array, OsStr::new("1")).unwrap();
-    let told = bed.read(&tree, &file).unwrap_err();
-    assert!(told.contains("404"), "{told}");
+    let failure = bed.read(&tree, &file).unwrap_err();
+    assert!(failure.message.contains("404"), "{}", failure.message);
+    // Failures of one object are told together: a thousand chunks of it are one line of the log.
+    assert_eq!(failure.object, Some(server.url("/objects/1").into()));
 }
 
 #[test]

@@ -97,10 +97,19 @@ impl Version {
 pub(in crate::store) struct Key([u8; 32]);
 
 impl Key {
-    pub(in crate::store) fn new(location: &Location, range: ByteRange) -> Self {
+    /// `endpoint` is the server that has the location's bucket, where that is not the one of the bucket's vendor.
+    pub(in crate::store) fn new(
+        location: &Location,
+        endpoint: Option<&str>,
+        range: ByteRange,
+    ) -> Self {
         let mut hash = Sha256::new();
         hash.update(location.as_str().as_bytes());
         hash.update([0]);
+        if let Some(endpoint) = endpoint {
+            hash.update(endpoint.as_bytes());
+            hash.update([1]);
+        }
         hash.update(range.offset.to_le_bytes());
         // No range is that long.
         hash.update(range.length.unwrap_or(u64::MAX).to_le_bytes());
@@ -224,7 +233,7 @@ mod tests {
 
     fn key() -> Key {
         let location = Location::parse("https://host/a?sig=SECRET", Path::new("/")).unwrap();
-        Key::new(&location, ByteRange::new(10, 5))
+        Key::new(&location, None, ByteRange::new(10, 5))
     }
 
     fn version(etag: Option<&str>) -> Version {
@@ -265,7 +274,9 @@ mod tests {
         assert!(is_entry_name(&one.name(&tag)) && one.name(&tag).starts_with(&one.shard()));
         assert_ne!(one.name(&tag), one.name(&version(Some("\"b\""))));
         assert_ne!(one.name(&version(None)), one.name(&Version::default()));
-        assert_ne!(one, Key::new(&other, ByteRange::new(10, 5)));
+        assert_ne!(one, Key::new(&other, None, ByteRange::new(10, 5)));
+        let elsewhere = Key::new(&other, Some("http://127.0.0.1:9000"), ByteRange::new(10, 5));
+        assert_ne!(elsewhere, Key::new(&other, None, ByteRange::new(10, 5)));
         assert!(!is_entry_name("usage") && !is_entry_name(&one.stem()));
         let file = head(one, &tag, b"");
         assert!(!String::from_utf8_lossy(&file).contains("SECRET"));

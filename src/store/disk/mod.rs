@@ -498,7 +498,7 @@ mod tests {
                 ..Version::default()
             };
             cache.put(
-                Key::new(&location, ByteRange::new(offset, 100)),
+                Key::new(&location, None, ByteRange::new(offset, 100)),
                 version,
                 message,
             );

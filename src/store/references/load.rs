@@ -185,16 +185,18 @@ impl Loader<'_> {
 
     /// Several files as one: members of an ensemble, or lists of messages.
     fn together(&self, files: &[Location]) -> Result<Loaded, LoadError> {
-        let (mut sets, mut messages, mut own) = (Vec::new(), Vec::new(), None);
+        let (mut sets, mut messages) = (Vec::new(), Vec::new());
         let mut defects = Vec::new();
+        // Of files in several directories none is what relative URLs begin at: they are not followed.
+        let folder = |file: &Location| Some(file.to_path()?.parent()?.to_owned());
+        let own = files.first().and_then(folder);
+        let own = own.filter(|own| files.iter().all(|file| folder(file).as_ref() == Some(own)));
         for file in files {
             match self.file(file)? {
-                Loaded::Set(set, folder) => {
-                    own = folder;
+                Loaded::Set(set, _) => {
                     sets.push((file, *set));
                 }
-                Loaded::Messages(found, wrong, folder) => {
-                    own = folder;
+                Loaded::Messages(found, wrong, _) => {
                     defects.extend(wrong);
                     messages.extend(found);
                 }

@@ -144,7 +144,7 @@ impl RefReader {
             };
             let outcome = outcome.map_err(|error| ReadFailure {
                 kind: error.kind(),
-                object: None,
+                object: source.object(key),
                 message: format!("{}: {error}", source.label(key)),
             });
             source.shared.land(key, &outcome);

@@ -139,6 +139,14 @@ impl Source {
         format!("{name} ({}, {})", shown(&url), ByteRange { offset, length })
     }
 
+    /// The object that a chunk lies in, by which failures are told together.
+    pub(super) fn object(&self, key: RefKey) -> Option<Arc<str>> {
+        match self.is_known(key).then(|| self.target(key)) {
+            Some(Ok(Some(Target::Object { url, .. }))) => Some(shown(&url).into()),
+            _ => None,
+        }
+    }
+
     /// Fetches, proves and decodes a chunk. Its bytes hold their part of the budget as long as somebody has them.
     pub(super) async fn fetch(self: &Arc<Self>, key: RefKey) -> Result<Bytes, RefReadError> {
         let Located { target, grib } = self.locate(key).await?;

@@ -110,6 +110,26 @@ async fn an_origin_slower_than_usual_is_hedged_once_and_the_first_answer_is_take
 }
 
 #[tokio::test]
+async fn a_mirror_that_has_another_object_does_not_win_the_race() {
+    let (first, second, storage, location) = pair();
+    let mut longer = object();
+    longer.extend_from_slice(b"of another day");
+    second.put(&format!("/copy{PATH}"), longer);
+    for _ in 0..20 {
+        reads_right(&storage, &location).await;
+    }
+    first.fault(PATH, Fault::Slow(Duration::from_millis(300)).times(1));
+    let read = storage.get(&location, RANGE, Short::Refuse).await.unwrap();
+    assert_eq!(read.object_size, Some(object().len() as u64));
+    assert!(read.etag.is_some(), "it came from the first place");
+    assert_eq!((storage.counters().hedges, second.requests().len()), (1, 1));
+    // Where the first place is down, the error says what the mirror has.
+    first.fault(PATH, Fault::Status(404));
+    let told = error_of(&storage, &location).await.to_string();
+    assert!(told.contains("at the first place"), "{told}");
+}
+
+#[tokio::test]
 async fn hedges_stay_a_few_percent_though_every_answer_is_late() {
     let (first, second, storage, location) = pair();
     // Quick answers set the percentile; then every tenth is slow, which is more than hedges may cost.
