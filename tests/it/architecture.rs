@@ -38,7 +38,7 @@ const HOUSE: &[Rule] = &[
     ),
     (
         "refs",
-        &["time", "pages", "zarr"],
+        &["time", "sync", "pages", "zarr"],
         &["parquet", "arrow_array", "arrow_schema"],
     ),
     ("dataset", &["time", "grib", "table"], &[]),
@@ -46,7 +46,7 @@ const HOUSE: &[Rule] = &[
     // services: async, they move bytes
     (
         "storage",
-        &["time", "location", "files"],
+        &["time", "location", "files", "sync"],
         &[
             "chrono",
             "object_store",
