@@ -16,7 +16,7 @@ const MAX_TERMS: u32 = 1000;
 /// Longest text that an expansion may give.
 const MAX_TEXT: usize = 16 << 10;
 /// Most keys that all `gen` entries may make.
-pub(crate) const MAX_GENERATED: u64 = 100_000_000;
+pub(crate) const MAX_GENERATED: u64 = 10_000_000;
 
 /// The set's templates by name.
 #[derive(Clone, Debug, Default)]

@@ -225,6 +225,13 @@ def test_quicklook_draws_copies_as_it_draws_what_they_are_of(gribfs, table, tmp_
     assert (tmp_path / "shown.png").read_bytes() == (tmp_path / "copied.png").read_bytes()
 
 
+def test_quicklook_of_a_mountpoint_without_its_mount_says_so(gribfs, tmp_path):
+    (tmp_path / "gfs").mkdir()
+    for store in (tmp_path / "gfs", tmp_path / "gfs/best_available.zarr"):
+        told = gribfs("quicklook", store, "t2m", code=2).stderr
+        assert f"{tmp_path / 'gfs'} is empty: is something to be mounted on it?" in told, told
+
+
 def test_quicklook_tells_values_as_they_are(gribfs, table, mount):
     """The summary above the map has the extremes that xarray finds in the same cell."""
     import xarray

@@ -121,6 +121,13 @@ fn open(args: &QuicklookArgs, runtime: &tokio::runtime::Runtime) -> Result<Files
             folder.join("run_time.zarr").display()
         )));
     }
+    if let Some(mountpoint) = empty_above(folder) {
+        return Err(Failure::usage(format!(
+            "{}: nothing is there; {} is empty: is something to be mounted on it?",
+            args.store,
+            mountpoint.display()
+        )));
+    }
     let storage = args.storage.settings().storage().map_err(Failure::usage)?;
     let source = config::location(&args.store).map_err(Failure::usage)?;
     let handle = runtime.handle().clone();
@@ -153,6 +160,13 @@ fn open(args: &QuicklookArgs, runtime: &tokio::runtime::Runtime) -> Result<Files
         store: format!("{}.zarr", args.slice),
         runtime: handle,
     })
+}
+
+/// The empty directory in which a path lies or that it is: a mountpoint without its mount.
+fn empty_above(path: &Path) -> Option<&Path> {
+    let directory = path.ancestors().find(|above| above.is_dir())?;
+    let mut entries = directory.read_dir().ok()?;
+    entries.next().is_none().then_some(directory)
 }
 
 fn picture(args: &QuicklookArgs, files: &Files) -> Result<Picture, Failure> {

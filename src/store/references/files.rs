@@ -17,8 +17,10 @@ use crate::storage::{ErrorKind, Short, Storage, StorageError};
 
 /// Bytes of a remote file that are fetched at once.
 const PIECE: u64 = 8 << 20;
-/// Largest Parquet file that is held in memory once unpacked.
+/// Largest Parquet file that is held in memory.
 const MAX_PARQUET: u64 = 8 << 30;
+/// Largest one that comes packed: a megabyte can unpack to a thousand.
+const MAX_UNPACKED: u64 = 1 << 30;
 /// Largest footer of a Parquet file.
 const MAX_FOOTER: u64 = 256 << 20;
 
@@ -139,13 +141,18 @@ impl Files<'_> {
     ) -> Result<Bytes, LoadError> {
         let wrong = |error| LoadError::refs(location, error);
         let reader = decompress(self.open(location)?, compression).map_err(wrong)?;
+        let most = match compression {
+            Compression::None => MAX_PARQUET,
+            Compression::Gzip | Compression::Zstd => MAX_UNPACKED,
+        };
         let mut bytes = Vec::new();
-        let read = reader.take(MAX_PARQUET + 1).read_to_end(&mut bytes);
+        let read = reader.take(most + 1).read_to_end(&mut bytes);
         read.map_err(|error| self.io(location, error))?;
-        if bytes.len() as u64 > MAX_PARQUET {
-            return Err(wrong(RefsError::TooLarge(
-                "a Parquet file of more than 8 GiB".to_owned(),
-            )));
+        if bytes.len() as u64 > most {
+            return Err(wrong(RefsError::TooLarge(format!(
+                "a Parquet file of more than {} GiB",
+                most >> 30
+            ))));
         }
         Ok(Bytes::from(bytes))
     }
