@@ -134,6 +134,7 @@ impl Filesystem for Adapter {
             self.snapshots.release(handle);
             reply.ok();
         });
+        self.linger.look();
     }
 
     fn read(

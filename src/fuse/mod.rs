@@ -32,6 +32,7 @@ mod errno;
 mod error;
 mod failure_log;
 pub mod holders;
+mod linger;
 pub mod list;
 pub mod mounts;
 pub mod options;

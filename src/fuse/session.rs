@@ -22,6 +22,7 @@ use super::answer::Look;
 use super::device;
 use super::error::MountError;
 use super::failure_log::FailureLog;
+use super::linger::Linger;
 use super::mounts::{self, MountEntry};
 use super::options::MountConfig;
 use super::recover;
@@ -154,6 +155,7 @@ pub fn mount(
             directory_mode: config.directory_mode,
         },
         snapshots: Arc::default(),
+        linger: Arc::default(),
         direct_io: config.direct_io,
         read_deadline: config.read_deadline,
     };
@@ -185,7 +187,7 @@ pub fn mount(
 
 /// Greets the kernel and starts the threads that answer it.
 fn serve(
-    adapter: Adapter,
+    mut adapter: Adapter,
     device: std::os::fd::OwnedFd,
     config: &MountConfig,
     mounted: Mounted,
@@ -193,6 +195,10 @@ fn serve(
     let handshake = |source| MountError::Handshake { source };
     let mut threads = fuser::Config::default();
     threads.n_threads = Some(config.threads.max(1));
+    // Of several threads the kernel wakes one that sleeps, whoever looks.
+    if config.threads == 1 {
+        adapter.linger = Arc::new(Linger::at(device.try_clone().ok()));
+    }
     // The kernel itself keeps other users out unless allow_other was given.
     let session =
         fuser::Session::from_fd(adapter, device, SessionACL::All, threads).map_err(handshake)?;
