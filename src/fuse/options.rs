@@ -30,8 +30,8 @@ pub struct MountConfig {
     pub file_mode: u16,
     /// Permission bits of directories. Default: 0555.
     pub directory_mode: u16,
-    /// Threads that answer the kernel. Default: one per core, at most 8: callbacks do not block, so more do not help. Where there are two
-    /// cores, one: the program that reads has the other, and a thread that is alone can look for its next request before it sleeps.
+    /// Threads that answer the kernel. Default: one per core, at most 8: callbacks do not block, so more do not help. Instead of two there
+    /// is one that looks for its next request before it sleeps, but for `direct_io`.
     pub threads: usize,
     /// Reads go past the page cache: less work for data that is read once, much more for small reads. Default: no.
     pub direct_io: bool,
@@ -54,11 +54,7 @@ impl Default for MountConfig {
             gid: None,
             file_mode: FILE_MODE,
             directory_mode: DIRECTORY_MODE,
-            threads: if cores == 2 {
-                1
-            } else {
-                cores.min(MAX_THREADS)
-            },
+            threads: cores.min(MAX_THREADS),
             direct_io: false,
             exec: false,
             read_deadline: Duration::from_secs(90),

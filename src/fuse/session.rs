@@ -194,9 +194,11 @@ fn serve(
 ) -> Result<Session, MountError> {
     let handshake = |source| MountError::Handshake { source };
     let mut threads = fuser::Config::default();
-    threads.n_threads = Some(config.threads.max(1));
-    // Of several threads the kernel wakes one that sleeps, whoever looks.
-    if config.threads == 1 {
+    // Where the page cache lies between, small requests are few and a look pays; without it, each costs a reader on the other core more
+    // than it saves. With more cores than two it was never measured.
+    let alone = config.threads == 2 && !config.direct_io;
+    threads.n_threads = Some(if alone { 1 } else { config.threads.max(1) });
+    if alone {
         adapter.linger = Arc::new(Linger::at(device.try_clone().ok()));
     }
     // The kernel itself keeps other users out unless allow_other was given.
