@@ -23,7 +23,6 @@ use tracing::{Instrument as _, debug, debug_span, error};
 use super::answer::{Look, Wanted, file_type, panic_text, reply_read};
 use super::errno;
 use super::failure_log::FailureLog;
-use super::linger::Linger;
 use super::snapshots::{STATELESS, Snapshots};
 use crate::vfs::tree::{
     Answer, Attributes, FailureKind, Inode, Missing, NodeKind, ReadFailure, Tree, Usage,
@@ -49,8 +48,6 @@ pub(super) struct Adapter {
     pub(super) failures: Arc<FailureLog>,
     /// Files that change, as they were opened.
     pub(super) snapshots: Arc<Snapshots>,
-    /// What the thread does before it sleeps.
-    pub(super) linger: Arc<Linger>,
 }
 
 /// Runs the body of a callback; a panic in it is logged and goes no further.
@@ -102,9 +99,7 @@ impl Adapter {
     ) {
         let ready = catch_unwind(AssertUnwindSafe(|| self.tree.is_ready(inode.0, name)));
         if ready.unwrap_or(true) {
-            fenced(operation, inode, || body(self));
-            self.linger.look();
-            return;
+            return fenced(operation, inode, || body(self));
         }
         let own = self.clone();
         // If the runtime is gone the task is dropped, and with it the reply: EIO.

@@ -134,7 +134,6 @@ impl Filesystem for Adapter {
             self.snapshots.release(handle);
             reply.ok();
         });
-        self.linger.look();
     }
 
     fn read(

@@ -32,7 +32,6 @@ mod errno;
 mod error;
 mod failure_log;
 pub mod holders;
-mod linger;
 pub mod list;
 pub mod mounts;
 pub mod options;

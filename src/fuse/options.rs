@@ -30,8 +30,7 @@ pub struct MountConfig {
     pub file_mode: u16,
     /// Permission bits of directories. Default: 0555.
     pub directory_mode: u16,
-    /// Threads that answer the kernel. Default: one per core, at most 8: callbacks do not block, so more do not help. Instead of two there
-    /// is one that looks for its next request before it sleeps, but for `direct_io`.
+    /// Threads that answer the kernel. Default: one per core, at most 8: callbacks do not block, so more do not help.
     pub threads: usize,
     /// Reads go past the page cache: less work for data that is read once, much more for small reads. Default: no.
     pub direct_io: bool,

@@ -22,7 +22,6 @@ use super::answer::Look;
 use super::device;
 use super::error::MountError;
 use super::failure_log::FailureLog;
-use super::linger::Linger;
 use super::mounts::{self, MountEntry};
 use super::options::MountConfig;
 use super::recover;
@@ -155,7 +154,6 @@ pub fn mount(
             directory_mode: config.directory_mode,
         },
         snapshots: Arc::default(),
-        linger: Arc::default(),
         direct_io: config.direct_io,
         read_deadline: config.read_deadline,
     };
@@ -187,20 +185,14 @@ pub fn mount(
 
 /// Greets the kernel and starts the threads that answer it.
 fn serve(
-    mut adapter: Adapter,
+    adapter: Adapter,
     device: std::os::fd::OwnedFd,
     config: &MountConfig,
     mounted: Mounted,
 ) -> Result<Session, MountError> {
     let handshake = |source| MountError::Handshake { source };
     let mut threads = fuser::Config::default();
-    // Where the page cache lies between, small requests are few and a look pays; without it, each costs a reader on the other core more
-    // than it saves. With more cores than two it was never measured.
-    let alone = config.threads == 2 && !config.direct_io;
-    threads.n_threads = Some(if alone { 1 } else { config.threads.max(1) });
-    if alone {
-        adapter.linger = Arc::new(Linger::at(device.try_clone().ok()));
-    }
+    threads.n_threads = Some(config.threads.max(1));
     // The kernel itself keeps other users out unless allow_other was given.
     let session =
         fuser::Session::from_fd(adapter, device, SessionACL::All, threads).map_err(handshake)?;
