@@ -190,12 +190,14 @@ fn every_piece_of_a_file_is_the_right_one() {
 #[test]
 fn a_file_read_once_is_not_asked_for_again() {
     let Some(m) = mounted() else { return };
-    for expected in [true, false] {
+    let is_asked = || {
         let before = m.tree.reads.load(Ordering::Relaxed);
         assert_eq!(fs::read(m.path("fetched")).unwrap(), pattern(CHUNK_BYTES));
-        let asked = m.tree.reads.load(Ordering::Relaxed) > before;
-        assert_eq!(asked, expected);
-    }
+        m.tree.reads.load(Ordering::Relaxed) > before
+    };
+    assert!(is_asked(), "the first time");
+    // The kernel may drop pages whenever it likes (and does, where a daemon of its own looks for cold ones), not each time.
+    assert!((0..5).any(|_| !is_asked()), "each time");
 }
 
 #[test]
