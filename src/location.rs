@@ -136,13 +136,7 @@ impl Location {
     /// Scheme and host or bucket, e.g. `s3://noaa-gfs-bdp-pds`; `file://` for paths.
     #[must_use]
     pub fn origin(&self) -> &str {
-        let start = self.0.find("://").map_or(0, |at| at + 3);
-        let end = self
-            .0
-            .get(start..)
-            .and_then(|rest| rest.find('/'))
-            .map_or(self.0.len(), |at| start + at);
-        self.0.get(..end).unwrap_or(&self.0)
+        origin_of(&self.0)
     }
 
     /// What follows the origin, without the leading slash.
@@ -222,6 +216,16 @@ impl fmt::Debug for Location {
             .field(&format_args!("{self}"))
             .finish()
     }
+}
+
+/// Scheme and host or bucket of a URL.
+pub(crate) fn origin_of(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url
+        .get(start..)
+        .and_then(|rest| rest.find('/'))
+        .map_or(url.len(), |at| start + at);
+    url.get(..end).unwrap_or(url)
 }
 
 /// A URL without what stands behind a `?` where that is more than a part of a key: `https://host/a?...`.

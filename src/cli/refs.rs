@@ -34,23 +34,24 @@ pub(super) fn open(
     match load_refs(text, location, storage, runtime.handle()).map_err(load_failure)? {
         Loaded::Other => Ok(Opened::Other),
         Loaded::Set(set, own) => {
-            for defect in set.defects.iter().take(20) {
-                tracing::warn!(kind = defect.kind, "{defect}");
-            }
+            warn(&set.defects);
             Ok(Opened::Set(set, policy(own, allowed)?))
         }
         Loaded::Messages(messages, mut defects, own) => {
             let policy = policy(own, allowed)?;
-            for defect in defects.iter().take(20) {
-                tracing::warn!(kind = defect.kind, "{defect}");
-            }
+            warn(&defects);
             let (table, missing) = runtime.block_on(table_of(&messages, &policy, storage))?;
-            for defect in missing.iter().take(20) {
-                tracing::warn!(kind = defect.kind, "{defect}");
-            }
+            warn(&missing);
             defects.extend(missing);
             Ok(Opened::Table(Box::new(table), defects))
         }
+    }
+}
+
+/// Tells what is wrong with a source, as far as anybody would read.
+fn warn(defects: &[Defect]) {
+    for defect in defects.iter().take(20) {
+        tracing::warn!(kind = defect.kind, "{defect}");
     }
 }
 

@@ -50,7 +50,7 @@ pub enum RefsError {
 }
 
 /// Something of a set that is wrong, and was left out, repaired, or will fail when read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Defect {
     /// A word for programs: `key`, `outside-shape`, `refused`, `time`, ...
     pub kind: &'static str,

@@ -147,7 +147,6 @@ impl RefTree {
 
     /// A chunk or file that has a reference. May wait for the size of its object, unless [`Tree::is_ready`].
     fn found<'a>(&self, key: RefKey, target: &Target) -> Item<'a> {
-        self.reader.learn_size(key);
         let (size, is_known) = self.reader.size(key, target);
         let found = if is_known { Found::Yes } else { Found::Unread };
         Item::Chunk { key, size, found }
@@ -200,11 +199,6 @@ impl RefTree {
         let set = self.reader.set();
         let statistics = self.reader.statistics();
         let counters = self.reader.storage().counters();
-        let defects: Vec<_> = set
-            .defects
-            .iter()
-            .map(|defect| json!({"kind": defect.kind, "at": defect.at, "what": defect.what}))
-            .collect();
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -212,7 +206,7 @@ impl RefTree {
             "arrays": set.arrays().count(),
             "notes": set.notes,
             "defects": set.defect_counts,
-            "first_defects": defects,
+            "first_defects": set.defects,
             "uptime_seconds": self.mounted.elapsed().as_secs(),
             "chunks_read": statistics.fields,
             "readers": self.usage.most(),

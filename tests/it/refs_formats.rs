@@ -8,15 +8,14 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gribfs::location::Location;
-use gribfs::refs::{Kind, RefSet};
-use gribfs::storage::{Storage, StorageConfig};
-use gribfs::store::references::policy::Policy;
-use gribfs::store::{Loaded, Read, RefConfig, RefKey, RefReader, load_refs};
+use gribfs::refs::Kind;
+use gribfs::store::{Loaded, Read, RefConfig, RefKey, RefReader};
 use gribfs::vfs::RefTree;
 use gribfs::vfs::tree::{Answer, ROOT, Tree as _};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use crate::support::sets::Bed;
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -27,40 +26,14 @@ fn expected() -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-struct Bed {
-    runtime: tokio::runtime::Runtime,
-    storage: Storage,
+/// A fixture, as it is named to be loaded.
+fn fixture(name: &str) -> String {
+    data().join("refs").join(name).display().to_string()
 }
 
-impl Bed {
-    fn new() -> Self {
-        Self {
-            runtime: tokio::runtime::Runtime::new().unwrap(),
-            storage: Storage::new(StorageConfig::default()).unwrap(),
-        }
-    }
-
-    fn load(&self, name: &str) -> Loaded {
-        let path = data().join("refs").join(name);
-        let text = path.display().to_string();
-        let location = Location::from_path(&path);
-        load_refs(&text, &location, &self.storage, self.runtime.handle())
-            .unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn set(&self, name: &str) -> RefSet {
-        match self.load(name) {
-            Loaded::Set(set, _) => *set,
-            other @ (Loaded::Messages(..) | Loaded::Other) => panic!("{name} is {other:?}"),
-        }
-    }
-
-    /// Relative URLs of these sets begin at `tests/data`.
-    fn reader(&self, set: RefSet, config: &RefConfig) -> RefReader {
-        let policy = Policy::new(Some(&data()), &[]).unwrap();
-        let runtime = self.runtime.handle().clone();
-        RefReader::new(set, self.storage.clone(), runtime, policy, config)
-    }
+/// A reader of a fixture; relative URLs of these sets begin at `tests/data`.
+fn reader(bed: &Bed, name: &str, config: &RefConfig) -> RefReader {
+    bed.reader(bed.set(&fixture(name)), Some(&data()), config)
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -99,7 +72,7 @@ fn sets_of_every_format_have_the_values_of_eccodes() {
             [usize::try_from(number.as_u64().unwrap()).unwrap()]
         .as_object()
         .unwrap();
-        let reader = bed.reader(bed.set(name), &RefConfig::default());
+        let reader = reader(&bed, name, &RefConfig::default());
         let set = Arc::clone(reader.set());
         let mut wrong = Vec::new();
         for (path, chunks) in wanted {
@@ -141,7 +114,7 @@ fn sets_of_every_format_have_the_values_of_eccodes() {
 fn lists_of_every_format_name_their_messages() {
     let (bed, expected) = (Bed::new(), expected());
     for (name, told) in expected["lists"].as_object().unwrap() {
-        let Loaded::Messages(messages, ..) = bed.load(name) else {
+        let Loaded::Messages(messages, ..) = bed.load(&fixture(name)).unwrap() else {
             panic!("{name} is no list");
         };
         let found: Vec<Value> = messages
@@ -209,8 +182,7 @@ fn relative_urls_of_sets_in_several_directories_begin_at_none_of_them() {
     }
     let begins_at = |pattern: &str| {
         let text = folder.path().join(pattern).display().to_string();
-        let location = Location::from_path(Path::new(&text));
-        match load_refs(&text, &location, &bed.storage, bed.runtime.handle()).unwrap() {
+        match bed.load(&text).unwrap() {
             Loaded::Set(_, own) => own,
             other @ (Loaded::Messages(..) | Loaded::Other) => panic!("{other:?}"),
         }
@@ -239,7 +211,7 @@ fn info_counts_what_is_there_and_what_is_not() {
 #[test]
 fn records_are_not_read_where_the_kernel_waits() {
     let bed = Bed::new();
-    let reader = bed.reader(bed.set("records_pyarrow.parq"), &RefConfig::default());
+    let reader = reader(&bed, "records_pyarrow.parq", &RefConfig::default());
     let set = Arc::clone(reader.set());
     let tree = RefTree::new(Arc::new(reader), "x".to_owned(), 0);
     let mut at = ROOT;
@@ -284,7 +256,7 @@ fn chunks_of_sets_share_one_budget_of_memory() {
         memory_bytes: 2 * chunk_bytes + 40_000,
         ..RefConfig::default()
     };
-    let reader = bed.reader(bed.set("v1.json"), &config);
+    let reader = reader(&bed, "v1.json", &config);
     let node = reader.set().find("u/instant/isobaricInhPa/u").unwrap();
     for _ in 0..2 {
         let flights: Vec<Read> = [0, 1, 2, 4, 5]
@@ -320,12 +292,10 @@ fn chunks_of_sets_share_one_budget_of_memory() {
 fn counters_of_a_set_can_be_read_while_reads_fail() {
     let bed = Bed::new();
     let elsewhere = tempfile::tempdir().unwrap();
-    let policy = Policy::new(Some(elsewhere.path()), &[]).unwrap();
-    let runtime = bed.runtime.handle().clone();
     let config = RefConfig::default();
-    let set = bed.set("v0.json");
+    let set = bed.set(&fixture("v0.json"));
     let node = set.find("u/instant/isobaricInhPa/u").unwrap();
-    let reader = RefReader::new(set, bed.storage.clone(), runtime, policy, &config);
+    let reader = bed.reader(set, Some(elsewhere.path()), &config);
     let reader = Arc::new(reader);
     let reads: Vec<_> = (0..4)
         .map(|number| {

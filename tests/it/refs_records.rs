@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gribfs::location::Location;
 use gribfs::refs::{RecordSource, RefSet, RefsError, read_directory, read_json};
-use gribfs::storage::{Storage, StorageConfig};
-use gribfs::store::{Loaded, load_refs};
 use serde_json::json;
 
 use crate::support::http::{Fault, TestServer};
+use crate::support::sets::Bed;
 
 const ARRAY: &str = "t2m/instant/heightAboveGround/t2m";
 const OTHER: &str = "t2m/instant/heightAboveGround/latitude";
@@ -35,29 +33,6 @@ fn files() -> Vec<(String, Vec<u8>)> {
     .collect()
 }
 
-struct Bed {
-    runtime: tokio::runtime::Runtime,
-    storage: Storage,
-}
-
-impl Bed {
-    fn new() -> Self {
-        Self {
-            runtime: tokio::runtime::Runtime::new().unwrap(),
-            storage: Storage::new(StorageConfig::default()).unwrap(),
-        }
-    }
-
-    fn load(&self, text: &str) -> Result<RefSet, String> {
-        let location = Location::parse(text, Path::new("/")).unwrap();
-        match load_refs(text, &location, &self.storage, self.runtime.handle()) {
-            Ok(Loaded::Set(set, _)) => Ok(*set),
-            Ok(other) => panic!("{text} is {other:?}"),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-}
-
 /// What reading the first chunk of an array says.
 fn first(set: &RefSet, path: &str) -> String {
     match set.chunk(set.find(path).unwrap(), 0) {
@@ -79,7 +54,7 @@ fn copy() -> tempfile::TempDir {
 }
 
 fn mounted(folder: &Path) -> RefSet {
-    Bed::new().load(folder.to_str().unwrap()).unwrap()
+    Bed::new().set(folder.to_str().unwrap())
 }
 
 /// A copy of the set on a server, below `/set`.
@@ -146,7 +121,7 @@ fn a_link_within_the_set_is_followed() {
 fn a_remote_set_that_was_removed_or_written_anew_is_an_error_too() {
     let (bed, server) = (Bed::new(), TestServer::start());
     let url = served(&server);
-    let removed = bed.load(&url).unwrap();
+    let removed = bed.set(&url);
     assert_eq!(first(&removed, ARRAY), "there");
     for (key, _) in files() {
         server.remove(&format!("/set/{key}"));
@@ -155,7 +130,7 @@ fn a_remote_set_that_was_removed_or_written_anew_is_an_error_too() {
     assert!(told.contains("removed or written anew"), "{told}");
 
     served(&server);
-    let anew = bed.load(&url).unwrap();
+    let anew = bed.set(&url);
     // The last character of white space: the same size and meaning, another object.
     let mut metadata = files().swap_remove(0).1;
     let space = metadata.iter().rposition(|byte| *byte == b' ').unwrap();
@@ -168,7 +143,7 @@ fn a_remote_set_that_was_removed_or_written_anew_is_an_error_too() {
 #[test]
 fn a_record_that_is_absent_in_a_set_that_stands_is_absent() {
     let (bed, server) = (Bed::new(), TestServer::start());
-    let set = bed.load(&served(&server)).unwrap();
+    let set = bed.set(&served(&server));
     server.remove(&format!("/set/{OTHER}/refs.0.parq"));
     assert_eq!(first(&set, OTHER), "absent");
     let folder = copy();
@@ -180,7 +155,7 @@ fn a_record_that_is_absent_in_a_set_that_stands_is_absent() {
 #[test]
 fn those_who_wait_for_a_record_that_fails_do_not_fail_one_after_another() {
     let (bed, server) = (Bed::new(), TestServer::start());
-    let set = bed.load(&served(&server)).unwrap();
+    let set = bed.set(&served(&server));
     let record = format!("/set/{ARRAY}/refs.0.parq");
     server.fault(&record, Fault::Status(403));
     std::thread::scope(|scope| {
@@ -215,7 +190,7 @@ fn pieces_of_a_json_set_are_of_one_object() {
         server.fault("/two.json", Fault::Slow(std::time::Duration::ZERO).times(1));
     }
     server.fault("/two.json", Fault::OtherETag);
-    let told = bed.load(&server.url("/two.json")).unwrap_err();
+    let told = bed.load(&server.url("/two.json")).unwrap_err().to_string();
     assert!(
         told.contains("written anew while it was being read"),
         "{told}"

@@ -1,20 +1,17 @@
 //! References to whole objects: their size is asked for when somebody looks, once, and a size that cannot be had is not made up.
 
 use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gribfs::location::Location;
 use gribfs::refs::{ExportArray, Target, record_bytes};
-use gribfs::storage::{Storage, StorageConfig};
-use gribfs::store::references::policy::Policy;
-use gribfs::store::{Loaded, RefConfig, RefReader, load_refs};
+use gribfs::store::{RefConfig, RefReader};
 use gribfs::vfs::RefTree;
 use gribfs::vfs::tree::{Answer, Attributes, ROOT, ReadFailure, Tree as _};
 use serde_json::json;
 
 use crate::support::http::{Fault, TestServer};
+use crate::support::sets::Bed;
 
 /// Bytes of the object that chunk 0 is; nothing decodes them.
 const OBJECT: &[u8] = b"twenty-four bytes of it.";
@@ -56,49 +53,23 @@ fn serve_records(server: &TestServer) -> String {
     server.url("/set")
 }
 
-struct Bed {
-    runtime: tokio::runtime::Runtime,
-    storage: Storage,
+/// A reader of a set on a server.
+fn reader(bed: &Bed, url: &str) -> Arc<RefReader> {
+    Arc::new(bed.reader(bed.set(url), None, &RefConfig::default()))
 }
 
-impl Bed {
-    fn new() -> Self {
-        Self {
-            runtime: tokio::runtime::Runtime::new().unwrap(),
-            storage: Storage::new(StorageConfig::default()).unwrap(),
-        }
-    }
-
-    fn reader(&self, url: &str) -> Arc<RefReader> {
-        let location = Location::parse(url, Path::new("/")).unwrap();
-        let handle = self.runtime.handle();
-        let Loaded::Set(set, _) = load_refs(url, &location, &self.storage, handle).unwrap() else {
-            panic!("{url} is no set");
-        };
-        let policy = Policy::new(None, &[]).unwrap();
-        let config = RefConfig::default();
-        Arc::new(RefReader::new(
-            *set,
-            self.storage.clone(),
-            handle.clone(),
-            policy,
-            &config,
-        ))
-    }
-
-    fn read(&self, tree: &RefTree, file: &Attributes) -> Result<Vec<u8>, ReadFailure> {
-        let answer = match tree.read(file.inode, 0, 1000) {
-            Answer::Now(answer) => answer,
-            Answer::Later(flight) => self.runtime.block_on(flight),
-        };
-        answer.map(|bytes| bytes.to_vec())
-    }
+fn read(bed: &Bed, tree: &RefTree, file: &Attributes) -> Result<Vec<u8>, ReadFailure> {
+    let answer = match tree.read(file.inode, 0, 1000) {
+        Answer::Now(answer) => answer,
+        Answer::Later(flight) => bed.runtime.block_on(flight),
+    };
+    answer.map(|bytes| bytes.to_vec())
 }
 
 #[test]
 fn a_whole_object_of_a_set_of_records_has_the_size_that_it_has() {
     let (bed, server) = (Bed::new(), TestServer::start());
-    let tree = RefTree::new(bed.reader(&serve_records(&server)), "x".to_owned(), 0);
+    let tree = RefTree::new(reader(&bed, &serve_records(&server)), "x".to_owned(), 0);
     let array = tree.lookup(ROOT, OsStr::new("a")).unwrap().inode;
     let chunk = OsStr::new("0");
     assert!(
@@ -112,7 +83,7 @@ fn a_whole_object_of_a_set_of_records_has_the_size_that_it_has() {
         !tree.is_ready(array, Some(OsStr::new("1"))),
         "the record is there, the size is not"
     );
-    assert_eq!(bed.read(&tree, &file).unwrap(), OBJECT);
+    assert_eq!(read(&bed, &tree, &file).unwrap(), OBJECT);
     let ranges: Vec<_> = server
         .requests_of("/objects/0")
         .into_iter()
@@ -127,7 +98,7 @@ fn a_whole_object_of_a_set_of_records_has_the_size_that_it_has() {
 #[test]
 fn a_size_that_cannot_be_had_is_not_kept_for_one_and_not_asked_for_again_at_once() {
     let (bed, server) = (Bed::new(), TestServer::start());
-    let tree = RefTree::new(bed.reader(&serve_records(&server)), "x".to_owned(), 0);
+    let tree = RefTree::new(reader(&bed, &serve_records(&server)), "x".to_owned(), 0);
     let array = tree.lookup(ROOT, OsStr::new("a")).unwrap().inode;
     for _ in 0..3 {
         let file = tree.lookup(array, OsStr::new("1")).unwrap();
@@ -136,7 +107,7 @@ fn a_size_that_cannot_be_had_is_not_kept_for_one_and_not_asked_for_again_at_once
     }
     assert_eq!(server.requests_of("/objects/1").len(), 1);
     let file = tree.lookup(array, OsStr::new("1")).unwrap();
-    let failure = bed.read(&tree, &file).unwrap_err();
+    let failure = read(&bed, &tree, &file).unwrap_err();
     assert!(failure.message.contains("404"), "{}", failure.message);
     // Failures of one object are told together: a thousand chunks of it are one line of the log.
     assert_eq!(failure.object, Some(server.url("/objects/1").into()));
@@ -161,7 +132,7 @@ fn sizes_are_learnt_beside_the_mount_and_an_origin_that_fails_is_let_be() {
         );
     }
     server.put("/set.json", json!({"version": 1, "refs": refs}).to_string());
-    let reader = bed.reader(&server.url("/set.json"));
+    let reader = reader(&bed, &server.url("/set.json"));
     reader.learn_sizes();
     for _ in 0..500 {
         if good.requests().len() == 200 {

@@ -92,9 +92,6 @@ impl<'a> SetFacts<'a> {
                 "absent": array.absent(),
             })
         });
-        let defects = self.set.defects.iter();
-        let defects = defects
-            .map(|defect| json!({"kind": defect.kind, "at": defect.at, "what": defect.what}));
         json!({
             "version": 1,
             "source": self.source,
@@ -105,7 +102,7 @@ impl<'a> SetFacts<'a> {
             "arrays": arrays.collect::<Vec<_>>(),
             "notes": self.set.notes,
             "defect_counts": self.set.defect_counts,
-            "defects": defects.collect::<Vec<_>>(),
+            "defects": self.set.defects,
         })
     }
 

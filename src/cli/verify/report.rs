@@ -95,11 +95,6 @@ pub(super) fn as_json(source: &str, report: &Report) -> String {
         .iter()
         .map(|(word, at, what)| json!({"kind": word, "at": at, "what": what}))
         .collect();
-    let defects: Vec<_> = report
-        .defects
-        .iter()
-        .map(|defect| json!({"kind": defect.kind, "at": defect.at, "what": defect.what}))
-        .collect();
     let document = json!({
         "source": source,
         "ok": report.is_clean(),
@@ -110,7 +105,7 @@ pub(super) fn as_json(source: &str, report: &Report) -> String {
         "findings": findings,
         "not_followed": report.not_followed,
         "defect_counts": report.defect_counts,
-        "defects": defects,
+        "defects": report.defects,
     });
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }

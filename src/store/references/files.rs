@@ -14,6 +14,7 @@ use crate::refs::{
     sniff_compression,
 };
 use crate::storage::{ErrorKind, Short, Storage, StorageError};
+use crate::store::disk::Version;
 
 /// Bytes of a remote file that are fetched at once.
 const PIECE: u64 = 8 << 20;
@@ -164,8 +165,8 @@ struct RemoteFile {
     storage: Storage,
     runtime: Handle,
     at: u64,
-    /// `ETag` and size of the object as the first piece told them: all pieces are of one object.
-    first: Option<(Option<String>, Option<u64>)>,
+    /// The object as the first piece told it, but for its time, which mirrors set anew: all pieces are of one object.
+    first: Option<Version>,
     piece: Bytes,
     ended: bool,
 }
@@ -179,12 +180,12 @@ impl Read for RemoteFile {
                 .block_on(self.storage.get(&self.location, range, Short::Allow));
             match read {
                 Ok(fetched) => {
-                    let now = (fetched.etag, fetched.object_size);
-                    let first = self.first.get_or_insert_with(|| now.clone());
-                    let differs = |one: &Option<String>, two: &Option<String>| {
-                        one.is_some() && two.is_some() && one != two
+                    let now = Version {
+                        modified: None,
+                        ..Version::of(&fetched)
                     };
-                    if differs(&first.0, &now.0) || first.1 != now.1 {
+                    let first = self.first.get_or_insert_with(|| now.clone());
+                    if !first.agrees(&now) || first.size != now.size {
                         return Err(io::Error::other(
                             "it was written anew while it was being read; try again",
                         ));
@@ -198,7 +199,10 @@ impl Read for RemoteFile {
                 // An object of unknown size ended exactly where the last piece did.
                 Err(error)
                     if error.kind() == ErrorKind::Truncated
-                        && self.first.as_ref().is_some_and(|(_, size)| size.is_none()) =>
+                        && self
+                            .first
+                            .as_ref()
+                            .is_some_and(|first| first.size.is_none()) =>
                 {
                     self.ended = true;
                 }

@@ -16,6 +16,7 @@ use crate::refs::{
     read_directory, read_gik, read_json, read_k_index, step_messages,
 };
 use crate::storage::{ErrorKind, Listed, Storage, StorageError};
+use crate::store::disk::Version;
 
 /// Most files of a pattern.
 const MAX_FILES: usize = 100_000;
@@ -292,8 +293,12 @@ impl Loader<'_> {
         };
         let source = Arc::new(RemoteRecords {
             folder: location.clone(),
-            etag: fetched.etag,
-            size: fetched.bytes.len() as u64,
+            mounted: Version {
+                etag: fetched.etag,
+                size: Some(fetched.bytes.len() as u64),
+                // Mirrors set it anew.
+                modified: None,
+            },
             storage: self.storage.clone(),
             runtime: self.runtime.clone(),
         });

@@ -11,7 +11,7 @@ use super::policy::{Policy, Refusal};
 use super::sizes::Sizes;
 use super::source::Source;
 use crate::location::Location;
-use crate::refs::{RefSet, Target};
+use crate::refs::RefSet;
 use crate::storage::Storage;
 use crate::store::budget::Budget;
 use crate::store::decoders::Decoders;
@@ -104,22 +104,6 @@ impl RefReader {
     #[must_use]
     pub fn is_known(&self, key: RefKey) -> bool {
         self.source.is_known(key)
-    }
-
-    /// Size in bytes of a chunk or file that exists, and whether that is so: 1 byte is for what [`Self::learn_size`] could not learn.
-    #[must_use]
-    pub fn size(&self, key: RefKey, target: &Target) -> (u64, bool) {
-        let known = self.source.chunk_bytes(key).or_else(|| match target {
-            Target::Inline(bytes) => Some(bytes.len() as u64),
-            Target::Object {
-                length: Some(length),
-                ..
-            } => Some(*length),
-            Target::Object { url, .. } => self.source.sizes.get(url),
-            // Reading it fails for good.
-            Target::NoTarget => Some(1),
-        });
-        (known.unwrap_or(1), known.is_some())
     }
 
     /// The bytes of a chunk or file whose size is `size`, of which `asked` will be handed to the reader: at once, or by one flight

@@ -14,6 +14,7 @@ use crate::files::open_regular;
 use crate::location::{ByteRange, Location};
 use crate::refs::RecordSource;
 use crate::storage::{ErrorKind, Short, Storage, StorageError, file_etag};
+use crate::store::disk::Version;
 
 /// Name of the document that makes a directory a set.
 pub(super) const METADATA: &str = ".zmetadata";
@@ -95,9 +96,8 @@ fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Record files of a directory elsewhere.
 pub(super) struct RemoteRecords {
     pub(super) folder: Location,
-    /// `ETag` and size of its `.zmetadata` when it was mounted.
-    pub(super) etag: Option<String>,
-    pub(super) size: u64,
+    /// Of its `.zmetadata` when it was mounted.
+    pub(super) mounted: Version,
     pub(super) storage: Storage,
     pub(super) runtime: Handle,
 }
@@ -108,7 +108,7 @@ impl RemoteRecords {
         storage: &Storage,
         record: &Location,
         metadata: &Location,
-        mounted: (Option<String>, u64),
+        mounted: &Version,
     ) -> Result<Option<Bytes>, String> {
         let first = ByteRange::new(0, 1);
         let (record, metadata) = tokio::join!(
@@ -117,14 +117,8 @@ impl RemoteRecords {
         );
         let told = |error: StorageError| error.to_string();
         match metadata {
-            Ok(now) => {
-                let differs =
-                    |was: &Option<String>| was.is_some() && now.etag.is_some() && *was != now.etag;
-                let size = now.object_size.unwrap_or(mounted.1);
-                if differs(&mounted.0) || size != mounted.1 {
-                    return Err(CHANGED.to_owned());
-                }
-            }
+            Ok(now) if mounted.agrees(&Version::of(&now)) => {}
+            Ok(_) => return Err(CHANGED.to_owned()),
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(CHANGED.to_owned()),
             Err(error) => return Err(told(error)),
         }
@@ -139,10 +133,10 @@ impl RemoteRecords {
 impl RecordSource for RemoteRecords {
     fn record(&self, key: &str) -> Result<Option<Bytes>, String> {
         let (record, metadata) = (self.folder.below(key), self.folder.below(METADATA));
-        let (storage, mounted) = (self.storage.clone(), (self.etag.clone(), self.size));
+        let (storage, mounted) = (self.storage.clone(), self.mounted.clone());
         let (sender, receiver) = std::sync::mpsc::channel();
         self.runtime.spawn(async move {
-            let answer = Self::read(&storage, &record, &metadata, mounted).await;
+            let answer = Self::read(&storage, &record, &metadata, &mounted).await;
             // Whoever asked may have gone.
             drop(sender.send(answer));
         });

@@ -13,7 +13,7 @@ use super::error::RefReadError;
 use super::policy::shown;
 use super::reader::RefReader;
 use super::source::Source;
-use crate::location::ByteRange;
+use crate::location::{ByteRange, origin_of};
 use crate::refs::{Coding, Kind, Target};
 use crate::storage::Short;
 use crate::store::lock;
@@ -110,18 +110,35 @@ impl RefReader {
         url.is_none_or(|url| self.source.sizes.is_settled(&url))
     }
 
-    /// Asks for the size of a chunk or file that is a whole object, where that is not known. Waits; must not be called on a thread of
-    /// the runtime.
-    pub fn learn_size(&self, key: RefKey) {
-        let Some(url) = self.source.sized_by(key) else {
-            return;
-        };
-        if self.source.sizes.is_settled(&url) {
-            return;
+    /// Size in bytes of a chunk or file that exists, and whether that is so: 1 byte is for what could not be learnt, and reading it
+    /// fails. May wait for the origin unless [`Self::is_sized`]; must not be called on a thread of the runtime.
+    #[must_use]
+    pub fn size(&self, key: RefKey, target: &Target) -> (u64, bool) {
+        let known = self.source.chunk_bytes(key).or_else(|| match target {
+            Target::Inline(bytes) => Some(bytes.len() as u64),
+            Target::Object {
+                length: Some(length),
+                ..
+            } => Some(*length),
+            Target::Object { url, .. } => self.learn_size(url),
+            // Reading it fails for good.
+            Target::NoTarget => Some(1),
+        });
+        (known.unwrap_or(1), known.is_some())
+    }
+
+    /// The size of a whole object, asked for where that is of use.
+    fn learn_size(&self, url: &str) -> Option<u64> {
+        let sizes = &self.source.sizes;
+        if sizes.is_settled(url) {
+            return sizes.get(url);
         }
-        if let Err(error) = self.runtime.block_on(self.source.object_size(&url)) {
-            tracing::debug!(url = shown(&url), %error, "its size could not be learnt");
-        }
+        let asked = self.runtime.block_on(self.source.object_size(url));
+        asked
+            .inspect_err(|error| {
+                tracing::debug!(url = shown(url), %error, "its size could not be learnt");
+            })
+            .ok()
     }
 
     /// Learns the sizes of the whole objects that are not GRIB, of those references that are in memory, while the set is in use.
@@ -194,13 +211,4 @@ impl RefReader {
         urls.dedup();
         urls
     }
-}
-
-/// Scheme and host of a URL.
-fn origin_of(url: &str) -> &str {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return "";
-    };
-    let host = rest.find('/').unwrap_or(rest.len());
-    url.get(..scheme.len() + 3 + host).unwrap_or(url)
 }

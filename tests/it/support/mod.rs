@@ -1,6 +1,7 @@
 //! What several rooms of the test house use.
 
 pub(crate) mod http;
+pub(crate) mod sets;
 
 use std::path::Path;
 
